@@ -1,0 +1,13 @@
+"""The domain: actions, operations, effects, connectors and the log."""
+
+from django.apps import AppConfig
+
+
+class ActionsConfig(AppConfig):
+    name = "actions"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from actions.registry import registry
+
+        registry.load()

@@ -1,0 +1,126 @@
+"""What an action is: a named thing one can ask for, with its repeat rule and its four answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from actions.subjects import Subject
+
+type Values = Mapping[str, object]
+
+
+class Relation(StrEnum):
+    """How what stands on a lane relates to what is asked (contract §3)."""
+
+    COVERED = "covered"  # what stands is enough
+    MORE = "more"  # the same direction, further
+    OPPOSED = "opposed"  # the other direction
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The four questions (contract §12), each answered in a sentence or two."""
+
+    identifies: str
+    recorded: str
+    retry: str
+    duplicates: str
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter of an action: how a form asks for it and how the API describes it."""
+
+    name: str
+    label: str
+    kind: str  # "end": how long; a kind that console.forms knows
+    help: str
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change in each realm that offers `capability`; `ord` orders steps, lowest first."""
+
+    name: str
+    capability: str
+    desired: Values
+    ord: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is asked of one lane: the state wanted, and until when, in absolute time (UTC).
+
+    `desired` holds JSON values; `until` None means no end; `span` is the length in seconds when
+    the end was given as a length, else None.
+    """
+
+    desired: Values
+    until: datetime | None = None
+    span: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an action says of itself before it runs, in words for the draft's page."""
+
+    changes: str
+    stays: str
+    undo: str
+    twice: str
+    button: str
+
+
+class Action(ABC):
+    """One catalogue entry. A subclass in a file of its own is found and registered by itself."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]
+    summary: ClassVar[str]
+    kind: ClassVar[str]
+    lane: ClassVar[str]
+    group: ClassVar[str]
+    inverse: ClassVar[str | None]
+    d3fend: ClassVar[tuple[str, ...]]
+    capabilities: ClassVar[frozenset[str]]
+    params: ClassVar[tuple[Param, ...]]
+    answers: ClassVar[Answers]
+
+    @abstractmethod
+    def resolve(self, params: Values, now: datetime) -> Intent:
+        """The intent that `params` ask for, ends made absolute from `now`.
+
+        Raises ParamsRefused, whose `facts["field"]` names the parameter.
+        """
+
+    @abstractmethod
+    def steps(self, intent: Intent) -> tuple[Step, ...]:
+        """What must change, in each realm that offers the step's capability."""
+
+    @abstractmethod
+    def compare(self, standing: Intent, asked: Intent, now: datetime) -> Relation:
+        """The whole repeat rule of this action: what `standing` is to `asked`, at `now`."""
+
+    @abstractmethod
+    def preview(self, subject: Subject, intent: Intent) -> Preview:
+        """What the draft's page says will happen."""
+
+    @abstractmethod
+    def phrase(self, subject: str, intent: Intent) -> str:
+        """The finished state in a few words, such as `203.0.113.7 is banned until …`."""
+
+    def ended_by(self, params: Values) -> tuple[str, Values] | None:
+        """The action and parameters that end this one when its time is over, if it has an end."""
+        return None
+
+    def schema(self) -> dict[str, object]:
+        """The parameters as a JSON Schema object."""
+        properties = {p.name: {"description": p.help, **p.schema} for p in self.params}
+        return {"type": "object", "additionalProperties": False, "properties": properties}

@@ -1,0 +1,331 @@
+"""What a request is told: the rules of contract §4, in the order in which they are judged.
+
+Everything here is pure: from what was asked and what was seen, to a decision. Writing it, and
+deciding again if somebody else was first, is `actions.issue`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from actions import keys, plan, states
+from actions.catalogue._base import Action, Intent, Relation
+from actions.standing import Facts, Standing, intent_of, width_refusal
+from actions.subjects import Subject
+
+KEY_CLOSES_AFTER = timedelta(hours=24)
+DRAFT_GOES_STALE_AFTER = timedelta(minutes=30)
+TOO_SOON = timedelta(seconds=0.8)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftGiven:
+    """The draft that is confirmed: when it was made and first shown, and what it promised."""
+
+    id: str
+    caller_id: UUID
+    created_at: datetime
+    first_shown_at: datetime | None
+    plan_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, parsed and canonical, before anybody looked at what stands."""
+
+    action: Action
+    subject: Subject
+    params: Mapping[str, object]
+    reason: str
+    key: str
+    via: str
+    incident: int | None = None
+    seen: int | None = None
+    again: bool = False
+    draft: DraftGiven | None = None
+
+    def fingerprint(self) -> bytes:
+        """What the key stands for: everything that was asked, as it was asked."""
+        return keys.fingerprint(
+            {
+                "rules": keys.RULES,
+                "action": self.action.name,
+                "kind": self.subject.kind,
+                "name": self.subject.name,
+                "params": dict(self.params),
+                "reason": self.reason,
+                "incident": self.incident,
+                "seen": self.seen,
+                "again": self.again,
+                "draft": self.draft.id if self.draft else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write and to answer. `told` is the operation that the answer names, if any.
+
+    `on_lane` says that it rests on the lane being as it was seen.
+    """
+
+    disposition: str
+    code: str = ""
+    message: str = ""
+    status: int = 200
+    told: Facts | None = None
+    plan: plan.Plan | None = None
+    on_lane: bool = False
+    exact: bool = True
+    because: str = ""
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request beside what was seen, and what follows from both."""
+
+    ask: Ask
+    seen: Standing
+    intent: Intent
+    plan: plan.Plan
+    relation: Relation | None  # of what stands to what is asked; None when nothing stands
+
+
+def consider(ask: Ask, seen: Standing) -> Case:
+    """Resolve what is asked as of the moment that was seen. Raises ParamsRefused."""
+    # A draft's end was made absolute when the draft was made, and comes out the same again.
+    intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
+    planned = plan.make(ask.action, ask.subject, intent, seen.realms)
+    relation = _relation(ask.action, seen, intent, planned)
+    return Case(ask, seen, intent, planned, relation)
+
+
+def _relation(
+    action: Action, seen: Standing, intent: Intent, planned: plan.Plan
+) -> Relation | None:
+    standing = seen.standing
+    if standing is None:
+        return None
+    relation = action.compare(intent_of(standing), intent, seen.now)
+    if relation is Relation.COVERED:
+        has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
+        if any((e.realm, e.step) not in has for e in planned.effects):
+            return Relation.MORE
+    return relation
+
+
+def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
+    """What follows from the request key alone, before what was asked is even read again."""
+    key, told = seen.key, seen.keyed
+    if key is None:
+        return None
+    if key.rules != keys.RULES or key.fingerprint != fingerprint:
+        return _key_reused(told)
+    if told is not None:
+        return Decision("existing", "same_key", _done_by(told), 200, told, replayed=True)
+    if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
+        return None
+    return Decision(
+        "stale",
+        "key_closed",
+        "This key was first used more than 24 hours ago and led to nothing. "
+        "Nothing changed. Ask again under a new key.",
+        412,
+    )
+
+
+def _key_reused(told: Facts | None) -> Decision:
+    what = f" It made {told['ref']}." if told else ""
+    return Decision(
+        "key_reused",
+        "key_reused",
+        f"This key was used before, for something else.{what} Nothing changed. "
+        "Send what you want now under a new key.",
+        422,
+        told,
+    )
+
+
+def _may_not(case: Case) -> Decision | None:
+    ask, seen = case.ask, case.seen
+    if not seen.may_see and not seen.may_ask:
+        return _refused("not_found", "There is no such action that you may see.", 404)
+    if seen.token is not None and f"ask:{ask.action.name}" not in seen.token.scopes:
+        return _refused("token_scope", f"This token may not ask for {ask.action.name}.", 403)
+    if not seen.may_ask:
+        return _refused("may_not_ask", f"You may not ask for {ask.action.name}.", 403)
+    closed = sorted(realm.name for realm in seen.realms if not realm.may_ask)
+    if closed:
+        return _refused("may_not_ask_realm", f"You may not ask {', '.join(closed)}.", 403)
+    if ask.incident is not None and seen.incident_id is None:
+        return _refused("no_incident", f"There is no incident INC-{ask.incident}.", 404)
+    return None
+
+
+def _too_soon(case: Case) -> Decision | None:
+    draft = case.ask.draft
+    if draft is None or case.ask.via != "browser":
+        return None
+    shown = draft.first_shown_at
+    if shown is not None and case.seen.now - shown >= TOO_SOON:
+        return None
+    after = f" {(case.seen.now - shown).total_seconds():.1f} seconds after it opened" if shown else ""
+    return Decision(
+        "too_soon",
+        "too_soon",
+        f"You confirmed before you could read it{after}. Nothing changed. "
+        "Check the details, then confirm.",
+        409,
+    )
+
+
+def _stale(case: Case) -> Decision | None:
+    ask, seen = case.ask, case.seen
+    if ask.seen is not None and ask.seen > seen.generation:
+        return _gone_stale(case, "seen_unknown", f"There is no generation {ask.seen} yet.")
+    if case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.generation:
+        return _gone_stale(case, "moved", f"You saw generation {ask.seen}.")
+    if case.relation is Relation.OPPOSED and ask.seen is None and _against_a_person(case):
+        return _gone_stale(case, "against_a_person", "A person decided otherwise meanwhile.")
+    return _stale_draft(case)
+
+
+def _stale_draft(case: Case) -> Decision | None:
+    draft = case.ask.draft
+    if draft is None:
+        return None
+    if case.seen.now - draft.created_at > DRAFT_GOES_STALE_AFTER:
+        return _gone_stale(case, "draft_old", "This was prepared more than 30 minutes ago.")
+    if case.intent.until is not None and case.intent.until <= case.seen.now:
+        return _gone_stale(case, "draft_old", "The end that this draft was given has passed.")
+    if draft.plan_digest != case.plan.digest:
+        return _gone_stale(case, "plan_changed", "What it would do has changed since you saw it.")
+    return None
+
+
+def _gone_stale(case: Case, code: str, why: str) -> Decision:
+    newest = case.seen.newest
+    now = f" It is now generation {case.seen.generation}: {_done_by(newest)}" if newest else ""
+    return Decision(
+        "stale",
+        code,
+        f"{why}{now} Nothing changed. Look at what is there, then ask again.",
+        412,
+        newest,
+        on_lane=True,
+    )
+
+
+def _against_a_person(case: Case) -> bool:
+    standing, ask = case.seen.standing, case.ask
+    if case.seen.token is None or standing is None or standing["requested_by_kind"] != "person":
+        return False
+    incidents = standing["incidents"]
+    return ask.incident in incidents if ask.incident is not None else not incidents
+
+
+def _covered(case: Case) -> Decision | None:
+    standing = case.seen.standing
+    if standing is None or case.relation is not Relation.COVERED or _orders_again(case):
+        return None
+    exact = intent_of(standing).until == case.intent.until
+    if standing["state"] in states.UNFINISHED:
+        return Decision(
+            "resumed",
+            "",
+            f"{_done_by(standing)} Only what is unfinished runs again.",
+            200,
+            standing,
+            on_lane=True,
+            exact=exact,
+        )
+    return Decision("existing", "", _done_by(standing), 200, standing, on_lane=True, exact=exact)
+
+
+def _orders_again(case: Case) -> bool:
+    """`again` names the generation that it follows; whoever is late meets the one who was first."""
+    return case.ask.again and case.ask.seen == case.seen.generation
+
+
+def _conflict(case: Case) -> Decision | None:
+    standing = case.seen.standing
+    if standing is None or case.relation is not Relation.OPPOSED:
+        return None
+    if standing["state"] not in states.HOLDING or case.ask.seen == standing["generation"]:
+        return None
+    return Decision(
+        "conflict",
+        "conflict",
+        f"{_done_by(standing)} That is the opposite, and it is not settled yet. Nothing changed. "
+        f"To go against it, say that you have seen generation {standing['generation']}.",
+        409,
+        standing,
+        on_lane=True,
+    )
+
+
+def _limits(case: Case) -> Decision | None:
+    if too_wide := width_refusal(case.ask.subject):
+        return _refused(too_wide.code, too_wide.message, 403)
+    if not case.plan.effects:
+        return _refused("no_realm", "No system is set up that could do this.", 403)
+    standing = case.seen.standing
+    if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
+        return _refused(
+            "again_needs_reason",
+            f"Say why it must happen again: this is the reason that {standing['ref']} was given.",
+            422,
+        )
+    return None
+
+
+def _same_words(one: str, other: str) -> bool:
+    return one.split() == other.split()
+
+
+def _create(case: Case) -> Decision:
+    because = f"again after @{case.seen.generation}" if case.ask.again else ""
+    return Decision(
+        "created", "", "", 201, plan=case.plan, on_lane=True, because=because, exact=True
+    )
+
+
+def _refused(code: str, what: str, status: int) -> Decision:
+    return Decision("refused", code, f"{what} Nothing changed.", status)
+
+
+def _done_by(told: Facts) -> str:
+    at = datetime.fromisoformat(told["requested_at"])
+    state = told["state"].replace("_", " ")
+    return (
+        f"{told['requested_by']} asked for {told['action']} of {told['name']} "
+        f"at {at:%H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
+    )
+
+
+_RULES: tuple[Callable[[Case], Decision | None], ...] = (
+    _may_not,
+    _too_soon,
+    _stale,
+    _covered,
+    _conflict,
+    _limits,
+)
+
+
+def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
+    """The first rule that has something to say; if none has, the operation is made.
+
+    Raises ParamsRefused when what is asked makes no sense now, such as an end that has passed.
+    """
+    if decision := _by_key(ask, seen, fingerprint):
+        return decision
+    case = consider(ask, seen)
+    for rule in _RULES:
+        if decision := rule(case):
+            return decision
+    return _create(case)

@@ -1,0 +1,39 @@
+"""Plain SQL on this thread's connection: prepared, typed, and clear about what a failure means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg.rows import dict_row, tuple_row
+
+TRY_AGAIN = frozenset({"SH001", "40001", "40P01"})
+"""Somebody else was first, a serialization failure, a deadlock: nothing was written, look again."""
+
+
+def one(sql: str, params: Mapping[str, object]) -> dict[str, Any]:
+    """The single row of `sql`, by column name; `jsonb` comes as text, as Django sets connections up.
+
+    Prepared on the server at its first use.
+    """
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
+        row = cursor.execute(sql, params, prepare=True).fetchone()  # type: ignore[arg-type]  # our own constants
+    assert row is not None
+    return row
+
+
+def value(sql: str, params: Mapping[str, object]) -> Any:
+    """The single value of `sql`, for statements that are run seldom."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection, row_factory=tuple_row) as cursor:
+        row = cursor.execute(sql, params).fetchone()  # type: ignore[arg-type]  # our own constants
+    return row[0] if row else None
+
+
+def lost(error: Exception) -> bool:
+    """True when the connection is gone, so that what was under way may or may not have happened."""
+    raw = connection.connection
+    return raw is None or raw.closed or isinstance(error, psycopg.InterfaceError)

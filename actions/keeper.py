@@ -1,0 +1,111 @@
+"""The keeper: the sweep that moves all that is due, again and again; several may run at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models.functions import Now
+
+from actions import deliver, ends, outbox, reconcile
+from actions.models import Heartbeat
+
+EVERY = 0.1
+"""Seconds between sweeps that found nothing to do."""
+
+SELDOM = 1.0
+"""Seconds between looks for what is rarely there: leases that ran out, ends, stuck roll-ups."""
+
+AT_ONCE = 50
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """One keeper process. `stop` may be set from a signal handler: the effect in hand is finished."""
+
+    def __init__(self) -> None:
+        self.name = f"keeper {socket.gethostname()} {os.getpid()}"
+        self.stop = threading.Event()
+        self._clock = ends.Clock()
+        self._seldom_at = 0.0
+        self._born = False
+
+    def run(self) -> None:
+        """Sweep until told to stop; a database that is away is waited for."""
+        while not self.stop.is_set():
+            try:
+                busy = self.sweep()
+            except (DatabaseError, InterfaceError) as error:
+                self._lost(error)
+                busy = False
+            if not busy:
+                self.stop.wait(EVERY)
+        self._say_goodbye()
+
+    def sweep(self) -> bool:
+        """One pass over all that is due; True when there was something to deliver."""
+        if time.monotonic() - self._seldom_at >= SELDOM:
+            self._seldom()
+            self._seldom_at = time.monotonic()
+        taken = 0
+        for effect in outbox.due(AT_ONCE):
+            if self.stop.is_set():
+                break
+            taken += deliver.deliver(effect, self.name)
+        reconcile.reconcile_due()
+        return taken > 0
+
+    def _seldom(self) -> None:
+        self._beat()
+        ends.hold_if_jumped(self._clock)
+        for step in _SELDOM_STEPS:
+            step()
+
+    def _beat(self) -> None:
+        if not self._born:
+            Heartbeat.objects.filter(role="keeper", at__lt=Now() - ends.OVERDUE_AFTER).delete()
+            Heartbeat.objects.update_or_create(
+                process=self.name, defaults={"role": "keeper", "started_at": Now(), "at": Now()}
+            )
+            self._born = True
+        Heartbeat.objects.filter(process=self.name).update(at=Now())
+
+    def _lost(self, error: Exception) -> None:
+        log.warning("the database is away: %s", type(error).__name__)
+        connection.close()
+        self._born = False
+        self.stop.wait(0.5)
+
+    def _say_goodbye(self) -> None:
+        try:
+            Heartbeat.objects.filter(process=self.name).delete()
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("no goodbye: %s", type(error).__name__)
+
+
+_SELDOM_STEPS: tuple[Callable[[], object], ...] = (
+    outbox.expire_leases,
+    ends.end_due,
+    outbox.expire_unbegun,
+    outbox.roll_up_unseen,
+)
+
+
+def main() -> None:
+    """Run a keeper in this process until SIGTERM or SIGINT."""
+    keeper = Keeper()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        keeper.stop.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    keeper.run()

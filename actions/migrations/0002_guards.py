@@ -1,0 +1,45 @@
+"""The rules that live in the database: legal moves, frozen columns, the log, issuing, and roles."""
+
+from pathlib import Path
+
+from django.db import migrations
+
+from actions import states
+
+SQL = Path(__file__).resolve().parent.parent / "sql"
+
+
+def sql(name: str) -> migrations.RunSQL:
+    return migrations.RunSQL((SQL / name).read_text())
+
+
+MOVES = "".join(
+    states.moves_sql(table, starts, moves)
+    + f"CREATE TRIGGER {table}_moves_legally BEFORE INSERT OR UPDATE OF state ON {table}"
+    f" FOR EACH ROW EXECUTE FUNCTION {table}_moves();"
+    f" ALTER TABLE {table} ENABLE ALWAYS TRIGGER {table}_moves_legally;"
+    for table, starts, moves in (
+        ("operation", states.OPERATION_STARTS, states.OPERATION_MOVES),
+        ("effect", states.EFFECT_STARTS, states.EFFECT_MOVES),
+    )
+)
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("actions", "0001_tables"),
+        ("sessions", "0001_initial"),
+        ("contenttypes", "0002_remove_content_type_name"),
+        ("guardian", "0003_remove_groupobjectpermission_guardian_gr_content_ae6aec_idx_and_more"),
+    ]
+    operations = [
+        migrations.RunSQL(MOVES),
+        sql("frozen.sql"),
+        sql("log.sql"),
+        sql("facts.sql"),
+        sql("issue.sql"),
+        sql("issue_end.sql"),
+        # Rows of a hot operation are updated in place as long as their page has room.
+        migrations.RunSQL("ALTER TABLE operation SET (fillfactor = 70);"),
+        sql("grants.sql"),
+    ]

@@ -1,0 +1,93 @@
+"""Operations: issued intents, one per generation of a subject's lane."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from actions import states
+
+
+class Operation(models.Model):
+    """One issued intent. What was asked never changes; `state` moves as `actions.states` says.
+
+    Rows are made by the database function `issue` alone. `event_count` numbers the operation's
+    log events and `arrival_count` its requests, both under the row's lock.
+    """
+
+    ref = models.CharField(max_length=20, unique=True)
+    subject = models.ForeignKey("Subject", models.PROTECT, related_name="operations", db_index=False)
+    lane = models.CharField(max_length=40)
+    generation = models.IntegerField()
+    action = models.CharField(max_length=80)
+    action_version = models.IntegerField()
+    state = models.CharField(max_length=20)
+    desired = models.JSONField()
+    span = models.IntegerField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    plan_digest = models.BinaryField(max_length=32)
+    reason = models.TextField()
+    because = models.CharField(max_length=40, default="")
+    again_of = models.IntegerField(null=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
+    )
+    via = models.CharField(max_length=10)
+    draft = models.ForeignKey(
+        "Draft", models.PROTECT, null=True, related_name="operations", db_index=False
+    )
+    requested_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+    verified_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    end_note = models.CharField(max_length=20, default="")
+    arrival_count = models.IntegerField()
+    last_arrival_at = models.DateTimeField()
+    event_count = models.IntegerField()
+
+    class Meta:
+        db_table = "operation"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subject", "lane", "generation"], name="operation_key_once"
+            ),
+            models.UniqueConstraint(
+                fields=["subject", "lane"],
+                condition=Q(state__in=sorted(states.HOLDING)),
+                name="operation_one_live_per_lane",
+            ),
+            models.CheckConstraint(
+                condition=Q(generation__gte=1), name="operation_generations_begin_at_one"
+            ),
+            models.CheckConstraint(
+                condition=~Q(reason__regex=r"^\s*$"), name="operation_has_a_reason"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["ends_at"],
+                name="operation_ends_due",
+                condition=Q(ends_at__isnull=False, ended_at__isnull=True),
+            ),
+            models.Index(
+                fields=["requested_at"],
+                name="operation_not_begun",
+                condition=Q(state__in=["approved", "awaiting_approval"]),
+            ),
+        ]
+
+
+class OperationIncident(models.Model):
+    """An operation belongs to every incident that asked for it."""
+
+    operation = models.ForeignKey(Operation, models.PROTECT, related_name="incident_links")
+    incident = models.ForeignKey("Incident", models.PROTECT, related_name="operation_links")
+
+    class Meta:
+        db_table = "operation_incident"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["operation", "incident"], name="operation_incident_once"
+            )
+        ]

@@ -1,0 +1,184 @@
+"""The outbox: what is due, taken up by one process at a time under a lease and a rising fence."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models.functions import Now
+
+from actions import database, states
+from actions.adapters import offer
+from actions.catalogue._base import Intent
+from actions.connectors._base import Redo
+from actions.models import Attempt, Effect, Operation
+from actions.plan import Plan, PlannedEffect
+from actions.policy import granted
+from actions.settle import END, lock, roll_up, to_ready
+from actions.states import EffectState, OperationState
+from actions.subjects import Subject
+
+LEASE = timedelta(seconds=30)
+BEGIN_WITHIN = timedelta(minutes=15)
+
+
+def due(most: int) -> list[int]:
+    """Ids of effects that may be taken up now, the longest due first."""
+    busy = Effect.objects.filter(
+        subject=OuterRef("subject"),
+        lane=OuterRef("lane"),
+        realm=OuterRef("realm"),
+        state__in=sorted(states.OPEN),
+    )
+    ready = Effect.objects.filter(state=EffectState.READY, run_at__lte=Now())
+    return list(
+        ready.filter(~Exists(busy)).order_by("run_at", "id").values_list("id", flat=True)[:most]
+    )
+
+
+def claim(effect_id: int, worker: str) -> Attempt | None:
+    """Take up one effect; None when somebody else did, or another of its lane is under way."""
+    effect = Effect.objects.select_related("realm", "subject", "operation").get(id=effect_id)
+    try:
+        with transaction.atomic():
+            operation = lock(effect.operation_id)
+            if not _take(effect_id):
+                return None
+            if operation.state == OperationState.APPROVED:
+                Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
+            effect.refresh_from_db(fields=["fence", "attempts"])
+            return _attempt(effect, worker)
+    except IntegrityError as error:
+        if _violated(error) == "effect_one_open_per_lane_and_realm":
+            return None
+        raise
+
+
+def _violated(error: IntegrityError) -> str | None:
+    diagnosis = getattr(error.__cause__, "diag", None)
+    return getattr(diagnosis, "constraint_name", None)
+
+
+def _take(effect_id: int) -> int:
+    return Effect.objects.filter(id=effect_id, state=EffectState.READY, run_at__lte=Now()).update(
+        state=EffectState.EXECUTING,
+        fence=F("fence") + 1,
+        attempts=F("attempts") + 1,
+        lease_until=Now() + LEASE,
+        settled_at=None,
+    )
+
+
+def _attempt(effect: Effect, worker: str) -> Attempt:
+    natural = effect.redo == Redo.NATURAL
+    return Attempt.objects.create(
+        id=uuid.uuid4(),
+        effect=effect,
+        number=effect.attempts,
+        fence=effect.fence,
+        worker=worker,
+        claimed_at=Now(),
+        call_started_at=Now() if natural else None,
+    )
+
+
+_STILL_MAY = f"""
+SELECT c.kind = 'console' OR (c.is_active
+   AND {granted("entry", "ask_entry", "n.id", "c.id")}
+   AND {granted("realm", "ask_realm", "%(realm)s::uuid", "c.id")})
+  FROM caller c, catalogue_entry n WHERE c.id = %(caller)s::uuid AND n.name = %(action)s
+"""
+
+
+def objection(effect: Effect) -> str | None:
+    """Why this effect must not be sent after all, by the plan and the rights of now; or None."""
+    operation = effect.operation
+    if _plan_digest(operation) != bytes(operation.plan_digest):
+        return "Its plan is not what was asked for: it was altered after it was issued."
+    asked = {"caller": operation.requested_by_id, "action": operation.action}
+    if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
+        return f"{operation.requested_by.shown} may no longer ask for this."
+    return None
+
+
+def _plan_digest(operation: Operation) -> bytes:
+    subject = operation.subject
+    effects = operation.effects.order_by("ord", "realm_id", "step")
+    return Plan(
+        operation.action,
+        operation.action_version,
+        Subject(subject.kind, subject.name, subject.rules),
+        Intent(operation.desired, operation.ends_at),
+        tuple(
+            PlannedEffect(
+                str(e.realm_id), e.realm_version, e.step, e.ord, e.capability, e.redo, e.desired
+            )
+            for e in effects
+        ),
+    ).digest
+
+
+def expire_leases() -> int:
+    """Take back what was claimed and not settled in time; how many."""
+    over = Effect.objects.filter(state=EffectState.EXECUTING, lease_until__lt=Now())
+    rows = over.select_related("realm").order_by("lease_until")[:100]
+    return sum(_expire(effect) for effect in rows)
+
+
+def _expire(effect: Effect) -> int:
+    called = Attempt.objects.filter(effect=effect, number=effect.attempts).values("call_started_at")
+    with transaction.atomic():
+        operation = lock(effect.operation_id)
+        held = Effect.objects.filter(
+            id=effect.id, state=EffectState.EXECUTING, fence=effect.fence, lease_until__lt=Now()
+        )
+        never_called = held.annotate(called=Subquery(called)).filter(called__isnull=True)
+        if never_called.exists():
+            moved = to_ready(effect.id, EffectState.EXECUTING)
+        else:
+            moved = held.update(
+                state=EffectState.IN_DOUBT,
+                fence=F("fence") + 1,
+                lease_until=None,
+                doubt_until=Now() + timedelta(seconds=offer(effect).settle),
+                message="The process that was sending it did not come back.",
+            )
+        roll_up(operation)
+    return moved
+
+
+def expire_unbegun() -> int:
+    """Close what was approved and not begun in time: it must be asked for again."""
+    late = Operation.objects.filter(
+        state=OperationState.APPROVED, requested_at__lt=Now() - BEGIN_WITHIN
+    ).exclude(because__startswith=END)
+    return sum(_expire_unbegun(id) for id in late.values_list("id", flat=True)[:100])
+
+
+def _expire_unbegun(operation_id: int) -> int:
+    with transaction.atomic():
+        operation = lock(operation_id)
+        if operation.state != OperationState.APPROVED:
+            return 0
+        operation.effects.filter(state__in=sorted(states.UNSENT)).update(
+            state=EffectState.CANCELLED, settled_at=Now()
+        )
+        return Operation.objects.filter(id=operation_id, state=OperationState.APPROVED).update(
+            state=OperationState.EXPIRED, settled_at=Now()
+        )
+
+
+def roll_up_unseen() -> int:
+    """Roll up operations whose effects all settled while nobody rolled them up; how many."""
+    busy = Effect.objects.filter(
+        operation=OuterRef("id"), state__in=sorted(states.UNSENT | states.OPEN)
+    )
+    stuck = Operation.objects.filter(~Exists(busy), state=OperationState.RUNNING)
+    ids = list(stuck.values_list("id", flat=True)[:100])
+    for operation_id in ids:
+        with transaction.atomic():
+            roll_up(lock(operation_id))
+    return len(ids)
+

@@ -1,0 +1,165 @@
+"""Prepare an operation: the draft with its own URL, and the preview that its page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import connection
+
+from actions import keys
+from actions.catalogue._base import Preview, Relation
+from actions.compare import Ask, Decision, DraftGiven, consider, decide
+from actions.errors import NotFound, Refusal
+from actions.issue import Who, admit
+from actions.models import Draft
+from actions.plan import Plan
+from actions.registry import registry
+from actions.standing import Facts, Look, Standing, in_force, look
+from actions.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A draft and what is true of it now.
+
+    `would` is what confirming it now would be told; `standing` the operation that stands.
+    """
+
+    draft: Draft
+    plan: Plan
+    preview: Preview
+    seen: Standing
+    standing: Facts | None
+    relation: Relation | None
+    would: Decision
+    in_force: str
+
+
+def prepare(who: Who, ask: Ask) -> Prepared:
+    """Make a draft of what is asked. Changes nothing outside.
+
+    Raises Refusal when it may not be asked for, or could never be issued, as confirming would say.
+    """
+    seen = admit(who, look(_look(who, ask)))
+    # The guard of a draft is the generation that its preview shows, unless the caller gave one.
+    ask = _seen(ask, seen)
+    case = consider(ask, seen)
+    would = decide(ask, seen, ask.fingerprint())
+    if would.disposition == "refused":
+        raise refusal(would)
+    draft = Draft(
+        id=ask.key,
+        caller_id=seen.caller_id,
+        action=ask.action.name,
+        action_version=ask.action.version,
+        subject_kind=ask.subject.kind,
+        subject_name=ask.subject.name,
+        subject_rules=ask.subject.rules,
+        params=dict(ask.params),
+        until=case.intent.until,
+        span=case.intent.span,
+        reason=ask.reason,
+        incident_id=seen.incident_id,
+        seen=ask.seen,
+        again=ask.again,
+        plan=case.plan.content,
+        plan_digest=case.plan.digest,
+        created_at=seen.now,
+    )
+    draft.save(force_insert=True)
+    return _prepared(draft, ask, seen)
+
+
+def refusal(decision: Decision) -> Refusal:
+    """A decision that made nothing, as an error to raise."""
+    kind = NotFound if decision.status == 404 else Refusal
+    return kind(decision.code, decision.message, {"status": decision.status})
+
+
+def _look(who: Who, ask: Ask) -> Look:
+    return Look(ask.action, ask.subject, ask.key, who.caller, who.token_prefix, ask.incident)
+
+
+def _seen(ask: Ask, seen: Standing) -> Ask:
+    generation = seen.generation if ask.seen is None else ask.seen
+    return replace(ask, seen=generation)
+
+
+def ask_of(draft: Draft, via: str) -> Ask:
+    """What confirming `draft` asks for."""
+    given = DraftGiven(
+        draft.id,
+        draft.caller_id,
+        draft.created_at,
+        draft.first_shown_at,
+        bytes(draft.plan_digest),
+    )
+    return Ask(
+        action=registry.action(draft.action),
+        subject=Subject(draft.subject_kind, draft.subject_name, draft.subject_rules),
+        params=draft.params,
+        reason=draft.reason,
+        key=draft.id,
+        via=via,
+        incident=draft.incident.number if draft.incident else None,
+        seen=draft.seen,
+        again=draft.again,
+        draft=given,
+    )
+
+
+def find(draft_id: str) -> Draft:
+    """The draft of that id. Raises NotFound."""
+    draft = Draft.objects.select_related("incident", "caller").filter(id=draft_id).first()
+    if draft is None:
+        raise NotFound("no_draft", "There is no such draft.")
+    return draft
+
+
+def revisit(who: Who, draft: Draft) -> Prepared:
+    """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
+    ask = ask_of(draft, "preview")
+    seen = admit(who, look(_look(who, ask)))
+    if not seen.may_ask:
+        raise NotFound("no_draft", "There is no such draft.")
+    return _prepared(draft, ask, seen)
+
+
+def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
+    given = ask if ask.draft else ask_of(draft, "preview")
+    case = consider(given, seen)
+    standing = seen.standing
+    return Prepared(
+        draft=draft,
+        plan=case.plan,
+        preview=ask.action.preview(ask.subject, case.intent),
+        seen=seen,
+        standing=standing,
+        relation=case.relation,
+        would=decide(given, seen, given.fingerprint()),
+        in_force=in_force(standing, seen.known, seen.overlaps) if standing else "no",
+    )
+
+
+def show(draft: Draft) -> datetime:
+    """Note that the draft was shown, the first time only; when that was, in database time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE draft SET first_shown_at = clock_timestamp()"
+            " WHERE id = %s AND first_shown_at IS NULL RETURNING first_shown_at",
+            [draft.id],
+        )
+        row = cursor.fetchone()
+    if row is not None:
+        draft.first_shown_at = row[0]
+    else:
+        draft.refresh_from_db(fields=["first_shown_at"])
+    assert draft.first_shown_at is not None
+    return draft.first_shown_at
+
+
+def new_key() -> str:
+    """The id of a draft to be made, which is the request key that it is confirmed under."""
+    return keys.new_draft_id()
+

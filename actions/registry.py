@@ -1,0 +1,96 @@
+"""The catalogue and the connectors, found by looking into their folders, checked, then sealed."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from types import ModuleType
+
+from actions import catalogue, connectors
+from actions.catalogue._base import Action
+from actions.connectors._base import Connector
+from actions.errors import NotFound
+
+
+def _refuse_unanswered(action: Action) -> None:
+    for question in fields(action.answers):
+        if len(str(getattr(action.answers, question.name)).split()) < 5:
+            raise ValueError(f"{action.name} does not answer: {question.name}")
+
+
+class Registry:
+    """Actions and connector classes by name. Sealed once loaded: adding later is a mistake."""
+
+    def __init__(self) -> None:
+        self._actions: dict[str, Action] = {}
+        self._connectors: dict[str, type[Connector]] = {}
+        self._sealed = False
+
+    def add(self, entry: Action | type[Connector]) -> None:
+        """Register one entry. Raises ValueError: sealed, name taken, or a question unanswered."""
+        if self._sealed:
+            raise ValueError("the registry is sealed")
+        if entry.name in self._actions or entry.name in self._connectors:
+            raise ValueError(f"{entry.name} is registered twice")
+        if isinstance(entry, Action):
+            _refuse_unanswered(entry)
+            self._actions[entry.name] = entry
+        else:
+            self._connectors[entry.name] = entry
+
+    def load(self) -> None:
+        """Register every action and connector of our own packages, and seal."""
+        for kind in _found(catalogue, Action):
+            self.add(kind())
+        for adapter in _found(connectors, Connector):
+            self.add(adapter)
+        self._sealed = True
+
+    def action(self, name: object) -> Action:
+        """The action of that name. Raises NotFound `unknown_action`."""
+        if not isinstance(name, str) or name not in self._actions:
+            raise NotFound("unknown_action", "There is no such action in the catalogue.")
+        return self._actions[name]
+
+    def actions(self) -> tuple[Action, ...]:
+        """Every action, by group and title."""
+        return tuple(sorted(self._actions.values(), key=lambda a: (a.group, a.title)))
+
+    def connector(self, name: str) -> type[Connector]:
+        """The connector class of that name. Raises KeyError."""
+        return self._connectors[name]
+
+    def connectors(self) -> tuple[type[Connector], ...]:
+        """Every connector class, by name."""
+        return tuple(self._connectors[name] for name in sorted(self._connectors))
+
+    def offering(self, capability: str) -> list[str]:
+        """The names of the connectors that offer `capability`."""
+        return sorted(n for n, c in self._connectors.items() if capability in c.offers)
+
+    @contextmanager
+    def only(self, *entries: Action | type[Connector]) -> Iterator[None]:
+        """For tests: hold just `entries` meanwhile."""
+        kept = self._actions, self._connectors, self._sealed
+        self._actions, self._connectors, self._sealed = {}, {}, False
+        try:
+            for entry in entries:
+                self.add(entry)
+            yield
+        finally:
+            self._actions, self._connectors, self._sealed = kept
+
+
+def _found[T](package: ModuleType, base: type[T]) -> Iterator[type[T]]:
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+                if issubclass(kind, base) and kind.__module__ == module.name:
+                    yield kind
+
+
+registry = Registry()

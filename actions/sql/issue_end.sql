@@ -1,0 +1,41 @@
+-- End what is due, and nothing else: the only way in which a worker's role can make an operation.
+--
+-- Answers 'written' (the lift is issued), 'void' (the lane has moved on), 'moved' (look again) or
+-- 'not_due'.
+CREATE FUNCTION issue_end(
+  p_of bigint, p_caller uuid, p_body text, p_ref text, p_action text, p_action_version int,
+  p_desired jsonb, p_digest bytea, p_reason text, p_effects jsonb
+) RETURNS text
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+DECLARE o operation; s subject; v_verdict text; v_made bigint;
+BEGIN
+  SELECT * INTO o FROM operation WHERE id = p_of FOR NO KEY UPDATE;
+  IF o.id IS NULL OR o.ended_at IS NOT NULL OR o.ends_at IS NULL OR o.ends_at > clock_timestamp() THEN
+    RETURN 'not_due';
+  END IF;
+  PERFORM FROM caller c WHERE c.id = p_caller AND c.kind = 'console';
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the console itself ends what is due';
+  END IF;
+  PERFORM FROM operation n
+    WHERE n.subject_id = o.subject_id AND n.lane = o.lane AND n.generation > o.generation;
+  IF FOUND THEN
+    UPDATE operation SET ended_at = clock_timestamp(), end_note = 'void' WHERE id = o.id;
+    PERFORM log_append(o.id, 'end.void', '{"why":"a later generation took the lane"}');
+    RETURN 'void';
+  END IF;
+  SELECT * INTO STRICT s FROM subject WHERE id = o.subject_id;
+  SELECT i.verdict, i.operation INTO STRICT v_verdict, v_made FROM issue(
+    gen_random_uuid(), p_caller, 'end:' || o.ref || ':' || o.generation, p_digest, 1, 'keeper', NULL, NULL,
+    'created', '', NULL, NULL, 'operation.requested', p_body, s.kind, s.name, s.rules, s.network,
+    o.lane, o.generation, o.state, p_ref, p_action, p_action_version, p_desired, NULL, NULL, p_digest,
+    p_reason, 'end of @' || o.generation, NULL, NULL, p_effects) i;
+  IF v_verdict = 'written' THEN
+    INSERT INTO operation_incident (operation_id, incident_id)
+    SELECT v_made, l.incident_id FROM operation_incident l WHERE l.operation_id = o.id
+    ON CONFLICT ON CONSTRAINT operation_incident_once DO NOTHING;
+    UPDATE operation SET ended_at = clock_timestamp(), end_note = 'issued' WHERE id = o.id;
+    PERFORM log_append(o.id, 'end.issued', '{"operation":' || to_json(p_ref) || '}');
+  END IF;
+  RETURN v_verdict;
+END $$;

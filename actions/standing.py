@@ -1,0 +1,275 @@
+"""What stands: everything that deciding on a request needs, read in one query.
+
+The one query is the first of a submission's two round trips (`architecture.md` of the design:
+plain reads through guardian and the ORM reached a tenth of the rate).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from actions import database, states, subjects
+from actions.catalogue._base import Action, Intent
+from actions.errors import SubjectRefused
+from actions.plan import RealmNow, connectors_for
+from actions.policy import granted
+from actions.subjects import Subject
+
+type Facts = dict[str, Any]
+"""An operation as the view `operation_facts` tells it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSeen:
+    """An API token as stored; `digest` is SHA-256 of the whole token."""
+
+    id: UUID
+    digest: bytes
+    scopes: frozenset[str]
+    live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeySeen:
+    """A request key that came before."""
+
+    id: int
+    fingerprint: bytes
+    rules: int
+    first_seen_at: datetime
+    operation: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is last known of one realm of a lane."""
+
+    realm: str
+    desired: Mapping[str, object]
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Another network that covers the subject (`wider`) or lies within it, and is blocked."""
+
+    name: str
+    ref: str
+    wider: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that was seen, at one moment of the database's clock."""
+
+    now: datetime
+    caller_id: UUID | None
+    caller_name: str
+    caller_kind: str
+    token: TokenSeen | None
+    may_see: bool
+    may_ask: bool
+    realms: tuple[RealmNow, ...]
+    incident_id: UUID | None
+    key: KeySeen | None
+    keyed: Facts | None  # the operation that the key names
+    newest: Facts | None  # the lane's newest generation, whatever its state
+    known: tuple[Known, ...]
+    overlaps: tuple[Overlap, ...] = field(default=())
+
+    @property
+    def generation(self) -> int:
+        """The lane's newest generation; 0 when there is none."""
+        return int(self.newest["generation"]) if self.newest else 0
+
+    @property
+    def standing(self) -> Facts | None:
+        """The operation that stands on the lane: the newest, unless it came to nothing."""
+        if self.newest is None or self.newest["state"] in states.VOID:
+            return None
+        return self.newest
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What to look at: who asks for what. `token_prefix` or `caller` says who."""
+
+    action: Action
+    subject: Subject
+    key: str
+    caller: UUID | None = None
+    token_prefix: str = ""
+    incident: int | None = None
+
+
+# A subject of no wider or narrower networks matches nothing here: `around` is empty, low is high.
+_OVERLAPS = """
+  (SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', x.ref, 'wider', x.wider)
+                             ORDER BY x.wider DESC, x.name), '[]'::jsonb)
+     FROM (SELECT a.name, o.ref, a.wider
+             FROM (SELECT w.id, w.name, true AS wider FROM subject w
+                    WHERE w.kind = %(kind)s AND w.name = ANY(%(around)s)
+                   UNION ALL
+                   (SELECT n.id, n.name, false FROM subject n
+                    WHERE n.network > %(low)s::inet AND n.network <= %(high)s::inet LIMIT 50)) a
+             JOIN LATERAL (SELECT e.operation_id, e.desired, e.state FROM effect e
+                            WHERE e.subject_id = a.id AND e.lane = %(lane)s
+                              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+                            ORDER BY e.generation DESC LIMIT 1) k
+               ON k.desired @> '{"blocked": true}' AND k.state = 'succeeded'
+             JOIN operation o ON o.id = k.operation_id LIMIT 50) x) AS overlaps
+"""
+_LOOK = f"""
+WITH who AS MATERIALIZED (
+  SELECT c.id, c.username, c.kind, c.is_active, t.id AS token, t.digest, t.scopes,
+         t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AS live
+    FROM caller c LEFT JOIN api_token t ON t.caller_id = c.id AND t.prefix = %(prefix)s
+   WHERE c.id = coalesce(%(caller)s::uuid, (SELECT caller_id FROM api_token WHERE prefix = %(prefix)s))
+), lane AS MATERIALIZED (
+  SELECT s.id FROM subject s WHERE s.kind = %(kind)s AND s.name = %(name)s
+), asked AS MATERIALIZED (
+  SELECT r.id, r.fingerprint, r.rules, r.first_seen_at, r.operation_id
+    FROM request r WHERE r.caller_id = (SELECT id FROM who) AND r.key = %(key)s
+)
+SELECT clock_timestamp() AS now, w.id AS caller, w.username, w.kind AS caller_kind, w.is_active,
+  w.token, w.digest, w.scopes, w.live,
+  {granted("entry", "see_entry", "n.id", "w.id")} AS may_see,
+  {granted("entry", "ask_entry", "n.id", "w.id")} AS may_ask,
+  (SELECT coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'name', m.name, 'title', m.title,
+            'connector', m.connector, 'version', m.version,
+            'may_ask', {granted("realm", "ask_realm", "m.id", "w.id")})), '[]'::jsonb)
+     FROM realm m WHERE m.enabled AND m.connector = ANY(%(connectors)s)) AS realms,
+  (SELECT i.id FROM incident i WHERE i.number = %(incident)s) AS incident,
+  q.id AS request, q.fingerprint, q.rules, q.first_seen_at, q.operation_id,
+  (SELECT f.facts FROM operation_facts f WHERE f.id = q.operation_id) AS keyed,
+  (SELECT f.facts FROM operation_facts f WHERE f.subject_id = (SELECT id FROM lane)
+      AND f.lane = %(lane)s ORDER BY f.generation DESC LIMIT 1) AS newest,
+  last_known((SELECT id FROM lane), %(lane)s) AS known,
+  {_OVERLAPS}
+  FROM (SELECT 1) AS always
+  LEFT JOIN who w ON true
+  LEFT JOIN asked q ON true
+  LEFT JOIN catalogue_entry n ON n.name = %(action)s
+"""
+
+
+def look(at: Look) -> Standing:
+    """Read it all, in one statement and so in one snapshot."""
+    return _standing(database.one(_LOOK, _params(at)))
+
+
+def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:
+    if subject.kind != "network":
+        return [], None, None
+    low, high = subjects.span(subject)
+    return list(subjects.wider(subject)), low, high
+
+
+def _params(at: Look) -> dict[str, object]:
+    around, low, high = _around(at.subject)
+    return {
+        "caller": at.caller,
+        "prefix": at.token_prefix,
+        "kind": at.subject.kind,
+        "name": at.subject.name,
+        "lane": at.action.lane,
+        "action": at.action.name,
+        "connectors": connectors_for(at.action),
+        "key": at.key,
+        "incident": at.incident,
+        "around": around,
+        "low": low,
+        "high": high,
+    }
+
+
+def facts(text: str | None) -> Facts | None:
+    """An operation's facts out of the view's `jsonb` text."""
+    return json.loads(text) if text is not None else None
+
+
+def _token(row: Mapping[str, Any]) -> TokenSeen | None:
+    if row["token"] is None:
+        return None
+    return TokenSeen(row["token"], row["digest"], frozenset(row["scopes"]), row["live"])
+
+
+def _standing(row: Mapping[str, Any]) -> Standing:
+    active = bool(row["is_active"])
+    known, overlaps = json.loads(row["known"]), json.loads(row["overlaps"])
+    key = None
+    if row["request"] is not None:
+        key = KeySeen(
+            row["request"],
+            row["fingerprint"],
+            row["rules"],
+            row["first_seen_at"],
+            row["operation_id"],
+        )
+    return Standing(
+        now=row["now"],
+        caller_id=row["caller"] if active else None,
+        caller_name=row["username"] or "",
+        caller_kind=row["caller_kind"] or "",
+        token=_token(row),
+        may_see=active and bool(row["may_see"]),
+        may_ask=active and bool(row["may_ask"]),
+        realms=tuple(RealmNow(**realm) for realm in json.loads(row["realms"])),
+        incident_id=row["incident"],
+        key=key,
+        keyed=facts(row["keyed"]),
+        newest=facts(row["newest"]),
+        known=tuple(Known(k["realm"], k["desired"], k["state"]) for k in known),
+        overlaps=tuple(Overlap(**overlap) for overlap in overlaps),
+    )
+
+
+def intent_of(facts: Facts) -> Intent:
+    """The intent that an operation stands for."""
+    ends_at = facts["ends_at"]
+    return Intent(
+        facts["desired"], datetime.fromisoformat(ends_at) if ends_at else None, facts["span"]
+    )
+
+
+def in_force(facts: Facts, known: tuple[Known, ...], overlaps: tuple[Overlap, ...] = ()) -> str:
+    """Whether the world is now as this operation wanted it: `yes`, `no` or `unknown`.
+
+    Judged by what is last known of each realm of its plan, whichever operation brought it about,
+    and for networks by the address: a lifted ban is still in force under a wider one, and a lift
+    is not.
+    """
+    if any(overlap.wider for overlap in overlaps) and "blocked" in facts["desired"]:
+        return "yes" if facts["desired"]["blocked"] else "no"
+    by_realm = {k.realm: k for k in known}
+    verdicts = {_holds(effect, by_realm.get(effect["realm_id"])) for effect in facts["effects"]}
+    if verdicts == {"yes"}:
+        return "yes"
+    return "unknown" if "unknown" in verdicts else "no"
+
+
+def _holds(effect: Mapping[str, Any], known: Known | None) -> str:
+    if known is None:
+        return "no"
+    if known.state != states.EffectState.SUCCEEDED:
+        return "unknown"
+    return "yes" if known.desired == effect["desired"] else "no"
+
+
+def width_refusal(subject: Subject) -> SubjectRefused | None:
+    """Why the subject is wider than may be acted on at once, or None."""
+    try:
+        subjects.check_width(subject)
+    except SubjectRefused as refusal:
+        return refusal
+    return None
+
+
+def dumps(value: object) -> str:
+    """JSON text for a `jsonb` parameter; never for anything that is hashed."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

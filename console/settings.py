@@ -1,0 +1,180 @@
+"""The console's settings: one file, from the environment, with defaults that are safe."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.csp import CSP
+
+env = environ.Env()
+BASE = Path(__file__).resolve().parent.parent
+HOME = Path(env.str("STEADYHAND_HOME", default=str(BASE / "var"))).absolute()
+
+ROLE = env.str("STEADYHAND_ROLE", default="web")
+"""Which database role this process runs as: owner, web, worker or auditor."""
+
+
+def _state(name: str) -> dict[str, object]:
+    try:
+        return dict(json.loads((HOME / name).read_text()))
+    except FileNotFoundError:
+        return {}
+
+
+def _secret_key() -> str:
+    if key := env.str("SECRET_KEY", default=""):
+        return key
+    key_file = HOME / "secret_key"
+    if key_file.exists():
+        return key_file.read_text().strip()
+    # Commands that touch neither sessions nor pages (checks, migrations) run without a home.
+    return "unset-" + os.urandom(32).hex()
+
+
+def _database() -> dict[str, object]:
+    urls = _state("database.json")
+    url = env.str("DATABASE_URL", default="") if ROLE == "owner" else ""
+    url = url or str(urls.get(ROLE, "")) or env.str("DATABASE_URL", default="")
+    settings = environ.Env.db_url_config(url or "postgresql://nobody@127.0.0.1:1/none")
+    settings["ENGINE"] = "django.db.backends.postgresql"
+    settings["CONN_MAX_AGE"] = None
+    settings["OPTIONS"] = {
+        **settings.get("OPTIONS", {}),
+        "application_name": f"steadyhand {ROLE}",
+        "connect_timeout": 5,
+        "tcp_user_timeout": 10_000,
+        "prepare_threshold": 2,
+        "server_side_binding": True,
+        "options": "-c statement_timeout=15s -c lock_timeout=10s"
+        " -c idle_in_transaction_session_timeout=15s -c transaction_timeout=30s"
+        if ROLE != "owner"
+        else "",
+    }
+    return settings
+
+
+if ROLE not in {"owner", "web", "worker", "auditor"}:
+    raise ImproperlyConfigured("STEADYHAND_ROLE is one of owner, web, worker, auditor.")
+
+SECRET_KEY = _secret_key()
+DEBUG = False
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
+HTTPS = env.bool("HTTPS", default=False)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "actions",
+    "console",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django_htmx",
+    "guardian",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "console.urls"
+WSGI_APPLICATION = "console.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "console.access.page_context",
+            ],
+            "builtins": ["django.templatetags.static", "console.templatetags.console"],
+            "libraries": {"console": "console.templatetags.console"},
+        },
+    }
+]
+DATABASES = {"default": _database()}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_USER_MODEL = "actions.Caller"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None
+GUARDIAN_MONKEY_PATCH_USER = False
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "board"
+LOGOUT_REDIRECT_URL = "sign-in"
+
+# ASVS 7.3.1-2: 8 hours at most, whatever happens.
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-steadyhand" if HTTPS else "steadyhand"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Strict"
+CSRF_COOKIE_SECURE = HTTPS
+CSRF_FAILURE_VIEW = "console.views.errors.csrf_failed"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+X_FRAME_OPTIONS = "DENY"
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF],
+    "img-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "base-uri": [CSP.NONE],
+    "frame-ancestors": [CSP.NONE],
+}
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+
+STATIC_URL = "static/"
+STATICFILES_DIRS: list[Path] = []
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+WHITENOISE_MAX_AGE = 3600
+
+LANGUAGE_CODE = "en"
+USE_I18N = False
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# Networks that may pull the lists without a token, such as the firewalls'.
+LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}

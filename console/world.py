@@ -1,0 +1,147 @@
+"""The first-run world: example people, a runbook's token, and the console's own block list."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.utils import timezone
+from guardian.shortcuts import assign_perm
+
+from actions import log
+from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
+from actions.registry import registry
+
+PEOPLE = {
+    "ana": ("Ana", "Ortiz", "responder"),
+    "raj": ("Raj", "Patel", "second responder"),
+    "li": ("Li", "Wei", "approver"),
+    "noor": ("Noor", "Haddad", "auditor"),
+    "sam": ("Sam", "Berg", "admin"),
+}
+GROUPS = {
+    "responder": "responders",
+    "second responder": "responders",
+    "approver": "approvers",
+    "auditor": "auditors",
+    "admin": "admins",
+    "runbook": "runbooks",
+}
+ASKS = ("responders", "admins", "runbooks")
+READS_LOG = ("auditors", "admins")
+TOKEN_LASTS = timedelta(days=90)
+BLOCKLIST = "blocked-networks"
+
+
+def sync_catalogue() -> None:
+    """A row for each action of the registry, so that rights can be granted on it."""
+    for action in registry.actions():
+        CatalogueEntry.objects.get_or_create(name=action.name)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+
+
+def ensure_secret_key(home: Path) -> None:
+    """The key that signs sessions, made once."""
+    path = home / "secret_key"
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+
+
+def ensure_world(home: Path) -> bool:
+    """Make the example world unless somebody is there already. True when it was made.
+
+    The credentials are written before the rows are committed: a crash in between leaves a file
+    that is written anew, never people whose passwords nobody knows.
+    """
+    with transaction.atomic():
+        if Caller.objects.exists():
+            return False
+        credentials = _make()
+        write_private(home / "credentials.json", json.dumps(credentials, indent=2) + "\n")
+    return True
+
+
+def _make() -> dict[str, Any]:
+    groups = {name: Group.objects.create(name=name) for name in sorted(set(GROUPS.values()))}
+    realm = _make_blocklist()
+    people = {name: _make_person(name, groups) for name in PEOPLE}
+    Caller.objects.create(username="console", kind=Caller.Kind.CONSOLE, first_name="The console")
+    token = _make_runbook(groups, Caller.objects.get(username="ana"))
+    _grant(groups, realm)
+    log.append("world.made", {"people": sorted(PEOPLE)})
+    return {"people": people, "tokens": {"runbook": token}}
+
+
+def _make_person(username: str, groups: dict[str, Group]) -> dict[str, str]:
+    first, last, role = PEOPLE[username]
+    password = secrets.token_urlsafe(15)
+    person = Caller(username=username, first_name=first, last_name=last)
+    person.set_password(password)
+    person.save()
+    person.groups.add(groups[GROUPS[role]])
+    return {"username": username, "password": password, "role": role}
+
+
+def _make_blocklist() -> Realm:
+    realm = Realm.objects.create(
+        name="edge-blocklist", title="Edge block list", connector="blocklist"
+    )
+    RealmVersion.objects.create(realm=realm, number=1, settings={"list": BLOCKLIST})
+    return realm
+
+
+def _make_runbook(groups: dict[str, Group], owner: Caller) -> str:
+    runbook = Caller(username="runbook", kind=Caller.Kind.SERVICE, first_name="Runbook")
+    runbook.set_unusable_password()
+    runbook.save()
+    runbook.groups.add(groups["runbooks"])
+    scopes = ["read", "lists", "incidents", *(f"ask:{a.name}" for a in registry.actions())]
+    return make_token(runbook, owner, "first run", scopes)
+
+
+def make_token(caller: Caller, owner: Caller, name: str, scopes: list[str]) -> str:
+    """Make a token and return it: `sh_PREFIX_SECRET`, shown this once, kept as a digest."""
+    prefix = secrets.token_hex(6)
+    token = f"sh_{prefix}_{secrets.token_urlsafe(32)}"
+    ApiToken.objects.create(
+        prefix=prefix,
+        digest=hashlib.sha256(token.encode()).digest(),
+        name=name,
+        caller=caller,
+        owner=owner,
+        scopes=scopes,
+        expires_at=timezone.now() + TOKEN_LASTS,
+    )
+    return token
+
+
+def _grant(groups: dict[str, Group], realm: Realm) -> None:
+    for entry in CatalogueEntry.objects.all():
+        for name, group in groups.items():
+            assign_perm("see_entry", group, entry)
+            if name in ASKS:
+                assign_perm("ask_entry", group, entry)
+    for name, group in groups.items():
+        assign_perm("see_realm", group, realm)
+        if name in ASKS:
+            assign_perm("ask_realm", group, realm)
+    reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
+    for name in READS_LOG:
+        groups[name].permissions.add(reading)
