@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from django.db import connection
+from psycopg import Error as Error
+from django.db import IntegrityError, connection
 from psycopg.rows import dict_row, tuple_row
 
 TRY_AGAIN = frozenset({"SH001", "40001", "40P01"})
@@ -33,7 +34,6 @@ def value(sql: str, params: Mapping[str, object]) -> Any:
     return row[0] if row else None
 
 
-def lost(error: Exception) -> bool:
-    """True when the connection is gone, so that what was under way may or may not have happened."""
-    raw = connection.connection
-    return raw is None or raw.closed or isinstance(error, psycopg.InterfaceError)
+def violated(error: IntegrityError) -> str | None:
+    """The name of the constraint that was violated: which rule said no, never its text."""
+    return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)

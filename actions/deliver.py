@@ -31,10 +31,7 @@ def deliver(effect_id: int, worker: str) -> bool:
 
 
 def _whole(effect_id: int) -> Effect:
-    related = ("realm", "subject", "operation__subject", "operation__requested_by")
-    return Effect.objects.select_related(*related).defer(
-        "operation__requested_by__password", "operation__requested_by__email"
-    ).get(id=effect_id)  # fmt: skip
+    return Effect.objects.select_related("realm", "subject", "operation__subject").get(id=effect_id)
 
 
 def _bring_about(effect: Effect) -> tuple[Outcome, bool]:

@@ -72,7 +72,7 @@ def end_due() -> int:
         return 0
     due = Operation.objects.filter(
         ends_at__lte=Now(), ends_at__isnull=False, ended_at__isnull=True
-    ).select_related("subject", "requested_by")
+    ).select_related("subject")
     console = Caller.objects.only("id").filter(kind=Caller.Kind.CONSOLE).first()
     if console is None:
         return 0

@@ -79,7 +79,7 @@ class Keeper:
         Heartbeat.objects.filter(process=self.name).update(at=Now())
 
     def _lost(self, error: Exception) -> None:
-        log.warning("the database is away: %s", type(error).__name__)
+        log.warning("the database: %s", type(error).__name__, exc_info=error)
         connection.close()
         self._born = False
         self.stop.wait(0.5)

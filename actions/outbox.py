@@ -51,14 +51,9 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
             effect.refresh_from_db(fields=["fence", "attempts"])
             return _attempt(effect, worker)
     except IntegrityError as error:
-        if _violated(error) == "effect_one_open_per_lane_and_realm":
+        if database.violated(error) == "effect_one_open_per_lane_and_realm":
             return None
         raise
-
-
-def _violated(error: IntegrityError) -> str | None:
-    diagnosis = getattr(error.__cause__, "diag", None)
-    return getattr(diagnosis, "constraint_name", None)
 
 
 def _take(effect_id: int) -> int:
@@ -99,7 +94,7 @@ def objection(effect: Effect) -> str | None:
         return "Its plan is not what was asked for: it was altered after it was issued."
     asked = {"caller": operation.requested_by_id, "action": operation.action}
     if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
-        return f"{operation.requested_by.shown} may no longer ask for this."
+        return "Who asked for this may no longer ask for it."
     return None
 
 

@@ -158,6 +158,30 @@ SELECT clock_timestamp() AS now, w.id AS caller, w.username, w.kind AS caller_ki
 """
 
 
+_LANE = f"""
+WITH lane AS MATERIALIZED (SELECT s.id FROM subject s WHERE s.kind = %(kind)s AND s.name = %(name)s)
+SELECT last_known((SELECT id FROM lane), %(lane)s) AS known,
+  (SELECT f.facts FROM operation_facts f WHERE f.subject_id = (SELECT id FROM lane)
+      AND f.lane = %(lane)s ORDER BY f.generation DESC LIMIT 1) AS newest,
+  {_OVERLAPS}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneNow:
+    """A lane as it stands: what is last known of each realm, its newest generation, its overlaps."""
+
+    known: tuple[Known, ...]
+    newest: Facts | None
+    overlaps: tuple[Overlap, ...]
+
+
+def lane_now(subject: Subject, lane: str) -> LaneNow:
+    """Read one lane, whoever asks."""
+    row = database.one(_LANE, {"lane": lane, **_named(subject)})
+    return LaneNow(_known(row["known"]), facts(row["newest"]), _overlaps(row["overlaps"]))
+
+
 def look(at: Look) -> Standing:
     """Read it all, in one statement and so in one snapshot."""
     return _standing(database.one(_LOOK, _params(at)))
@@ -171,21 +195,30 @@ def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:
 
 
 def _params(at: Look) -> dict[str, object]:
-    around, low, high = _around(at.subject)
     return {
+        **_named(at.subject),
         "caller": at.caller,
         "prefix": at.token_prefix,
-        "kind": at.subject.kind,
-        "name": at.subject.name,
         "lane": at.action.lane,
         "action": at.action.name,
         "connectors": connectors_for(at.action),
         "key": at.key,
         "incident": at.incident,
-        "around": around,
-        "low": low,
-        "high": high,
     }
+
+
+def _named(subject: Subject) -> dict[str, object]:
+    around, low, high = _around(subject)
+    named: dict[str, object] = {"kind": subject.kind, "name": subject.name}
+    return {**named, "around": around, "low": low, "high": high}
+
+
+def _known(text: str) -> tuple[Known, ...]:
+    return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
+
+
+def _overlaps(text: str) -> tuple[Overlap, ...]:
+    return tuple(Overlap(**overlap) for overlap in json.loads(text))
 
 
 def facts(text: str | None) -> Facts | None:
@@ -201,7 +234,6 @@ def _token(row: Mapping[str, Any]) -> TokenSeen | None:
 
 def _standing(row: Mapping[str, Any]) -> Standing:
     active = bool(row["is_active"])
-    known, overlaps = json.loads(row["known"]), json.loads(row["overlaps"])
     key = None
     if row["request"] is not None:
         key = KeySeen(
@@ -224,8 +256,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         key=key,
         keyed=facts(row["keyed"]),
         newest=facts(row["newest"]),
-        known=tuple(Known(k["realm"], k["desired"], k["state"]) for k in known),
-        overlaps=tuple(Overlap(**overlap) for overlap in overlaps),
+        known=_known(row["known"]),
+        overlaps=_overlaps(row["overlaps"]),
     )
 
 

@@ -85,7 +85,8 @@ def start(home: Path, say: Say = silent) -> dict[str, str]:
     """
     superuser = launch(home, say)
     known = roles.read_urls(home)
-    owner = roles.with_login(superuser, roles.OWNER, roles.known_or_new(known.get("owner")))
+    password = roles.known_or_new(known.get("owner"), roles.OWNER)
+    owner = roles.with_login(superuser, roles.OWNER, password)
     try:
         with psycopg.connect(superuser, autocommit=True) as connection:
             roles.ensure_login(connection, roles.OWNER, owner)
@@ -105,11 +106,13 @@ def launch(home: Path, say: Say = silent) -> str:
         if not (home / "postgres").exists():
             _create(home, say)
         _refuse_foreign(home / "postgres")
+        if "password" not in _secret(home):
+            stop(home)
         server = _await_ready(home) or _start(home)
         secret = _secret(home)
         if secret.get("port") != server.port:
             roles.write_private(home / "postgres.json", {**secret, "port": server.port})
-    return f"postgresql://{SUPERUSER}:{secret['password']}@127.0.0.1:{server.port}/postgres"
+    return _superuser_url(home, server.port)
 
 
 def stop(home: Path, patience: float = 10) -> None:
@@ -159,7 +162,8 @@ def _sits_in(process: psutil.Process, data: Path) -> bool:
 def _await_ready(home: Path) -> Postmaster | None:
     deadline = time.monotonic() + START_SECONDS
     while (server := running(home)) is not None:
-        if server.status == "ready":
+        # One that was killed a moment ago still calls itself ready, but lets nobody in.
+        if server.status == "ready" and roles.opens(_superuser_url(home, server.port)):
             return server
         if time.monotonic() > deadline:
             raise _failed(home, f"the PostgreSQL already running is {server.status}")
@@ -265,6 +269,10 @@ def _secret(home: Path) -> dict[str, str | int]:
     except (FileNotFoundError, ValueError):
         return {}
     return found
+
+
+def _superuser_url(home: Path, port: int) -> str:
+    return f"postgresql://{SUPERUSER}:{_secret(home)['password']}@127.0.0.1:{port}/postgres"
 
 
 def _ensure_database(connection: psycopg.Connection) -> None:

@@ -63,9 +63,10 @@ def with_login(url: str, role: str, password: str) -> str:
     ).geturl()
 
 
-def known_or_new(url: str | None) -> str:
-    """The password in `url`, else a new one."""
-    return (urlsplit(url).password if url else None) or secrets.token_urlsafe(32)
+def known_or_new(url: str | None, role: str) -> str:
+    """The password in `url` if it is that role's, else a new one."""
+    parts = urlsplit(url or "")
+    return (parts.password if parts.username == role else None) or secrets.token_urlsafe(32)
 
 
 def adopt_given(home: Path, given: str) -> dict[str, str]:
@@ -85,7 +86,7 @@ def ensure_logins(admin_url: str, known: Mapping[str, str]) -> dict[str, str]:
     no longer opens the door. Returns role name to URL. Tables are granted by a migration.
     """
     urls = {
-        name: with_login(admin_url, role, known_or_new(known.get(name)))
+        name: with_login(admin_url, role, known_or_new(known.get(name), role))
         for name, role in LOGINS.items()
     }
     try:
@@ -107,7 +108,7 @@ def ensure_logins(admin_url: str, known: Mapping[str, str]) -> dict[str, str]:
 def ensure_login(connection: psycopg.Connection, role: str, url: str) -> None:
     """Make `role` able to log in with the password in `url`, leaving it alone if it can."""
     exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-    if exists is not None and _opens(url):
+    if exists is not None and opens(url):
         return
     # A verifier made here keeps the password out of the server's log, whatever it logs.
     password = urlsplit(url).password or ""
@@ -120,7 +121,7 @@ def ensure_login(connection: psycopg.Connection, role: str, url: str) -> None:
     connection.execute(sql.SQL(form).format(sql.Identifier(role), sql.Literal(verifier)))
 
 
-def _opens(url: str) -> bool:
+def opens(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=10).close()
     except psycopg.OperationalError:

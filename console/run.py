@@ -293,9 +293,9 @@ def configuration(run: Run) -> str:
             "nodaemon": "true",
             "silent": "true",
             "loglevel": "info",
-            "logfile": str(run.log("supervisord")),
-            "pidfile": str(run.home / "run" / "supervisord.pid"),
-            "childlogdir": str(run.home / "logs"),
+            "logfile": literal(run.log("supervisord")),
+            "pidfile": literal(run.home / "run" / "supervisord.pid"),
+            "childlogdir": literal(run.home / "logs"),
             "umask": "077",
             **({"user": "root"} if os.getuid() == 0 else {}),
         },
@@ -317,8 +317,8 @@ def configuration(run: Run) -> str:
 def program(run: Run, role: str, command: list[str], log: str = "web") -> dict[str, str]:
     """A program that is never given up: each failed start is followed by a wait a second longer."""
     return {
-        "command": shlex.join(command).replace("%", "%%"),
-        "directory": str(ROOT).replace("%", "%%"),
+        "command": literal(shlex.join(command)),
+        "directory": literal(ROOT),
         "environment": f'STEADYHAND_ROLE="{role}"',
         "autorestart": "true",
         "startsecs": "2",
@@ -326,10 +326,16 @@ def program(run: Run, role: str, command: list[str], log: str = "web") -> dict[s
         "stopwaitsecs": str(CHILD_SECONDS),
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": str(run.home / "logs").replace("%", "%%") + f"/{log}.log",
+        # This one is expanded twice over.
+        "stdout_logfile": f"{literal(literal(run.home / 'logs'))}/{log}.log",
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "3",
     }
+
+
+def literal(text: object) -> str:
+    """Text that supervisord is not to expand."""
+    return str(text).replace("%", "%%")
 
 
 def web_command(port: int) -> list[str]:

@@ -41,5 +41,6 @@ class Migration(migrations.Migration):
         sql("issue_end.sql"),
         # Rows of a hot operation are updated in place as long as their page has room.
         migrations.RunSQL("ALTER TABLE operation SET (fillfactor = 70);"),
+        migrations.RunSQL("CREATE SEQUENCE incident_number;"),
         sql("grants.sql"),
     ]

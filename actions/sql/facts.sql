@@ -32,3 +32,9 @@ CREATE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE
              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
            ORDER BY e.realm_id, e.generation DESC) k
 $$;
+
+-- The names of the block lists: the one setting of a realm that web may read.
+CREATE VIEW blocklist_name AS
+SELECT DISTINCT v.settings ->> 'list' AS list
+  FROM realm r JOIN realm_version v ON v.realm_id = r.id AND v.number = r.version
+ WHERE r.connector = 'blocklist' AND r.enabled;

@@ -16,7 +16,7 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 
 -- What everybody reads.
-GRANT SELECT ON subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
+GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
   incident, log_event, catalogue_entry, realm, blocklist_entry, pull, heartbeat, ends_hold, draft,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;

@@ -1,0 +1,210 @@
+"""What happened and what stands, read back for pages, the API and auditors. Changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
+
+from actions import database, subjects
+from actions.models import Arrival, Attempt, Operation
+from actions.standing import Facts, Overlap, facts, in_force, lane_now
+from actions.states import EffectState, OperationState
+from actions.subjects import Subject
+
+MOST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which operations; an empty field leaves it open. `incident` is a number, `name` canonical."""
+
+    action: str = ""
+    state: str = ""
+    incident: int | None = None
+    kind: str = ""
+    name: str = ""
+    requested_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of operations, newest first; `next` is the cursor of the following one, or ""."""
+
+    facts: list[Facts]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What is true of an operation now: whether it is in force, and what came after it."""
+
+    in_force: str
+    superseded_by: Facts | None
+    overlaps: tuple[Overlap, ...]
+
+
+def _facts(rows: QuerySet[Operation]) -> list[Facts]:
+    ids = list(rows.values_list("id", flat=True))
+    return facts_of(ids)
+
+
+def facts_of(ids: Sequence[int]) -> list[Facts]:
+    """The facts of these operations, in this order."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, facts FROM operation_facts WHERE id = ANY(%s)", [list(ids)])
+        found = {row[0]: json.loads(row[1]) for row in cursor.fetchall()}
+    return [found[id] for id in ids if id in found]
+
+
+def by_ref(ref: str, sees: Iterable[str]) -> Facts | None:
+    """The operation of that ref, if its action is among those that the viewer may see."""
+    row = database.value(
+        "SELECT facts FROM operation_facts WHERE ref = %(ref)s AND facts ->> 'action' = ANY(%(sees)s)",
+        {"ref": ref, "sees": list(sees)},
+    )
+    return facts(row)
+
+
+def operations(sees: Iterable[str], wanted: Filter, cursor: str, limit: int) -> Page:
+    """A page of operations; an unknown cursor begins at the newest."""
+    rows = Operation.objects.filter(action__in=list(sees)).order_by("-id")
+    for field, value in (
+        ("action", wanted.action),
+        ("state", wanted.state),
+        ("subject__kind", wanted.kind),
+        ("subject__name", wanted.name),
+        ("requested_by__username", wanted.requested_by),
+        ("incident_links__incident__number", wanted.incident),
+    ):
+        if value not in ("", None):
+            rows = rows.filter(**{field: value})
+    if cursor.isascii() and cursor.isdigit() and len(cursor) < 19:
+        rows = rows.filter(id__lt=int(cursor))
+    most = max(1, min(limit, MOST))
+    found = _facts(rows[: most + 1])
+    more = len(found) > most
+    return Page(found[:most], str(found[most - 1]["id"]) if more else "")
+
+
+def now_of(told: Facts) -> Present:
+    """Whether the operation is in force now, judged by its realms and by its address."""
+    lane = lane_now(Subject(told["kind"], told["name"], subjects.RULES), told["lane"])
+    newest = lane.newest
+    later = newest if newest and newest["generation"] > told["generation"] else None
+    return Present(in_force(told, lane.known, lane.overlaps), later, lane.overlaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One lane of a subject: its generations, newest first, and whether the newest is in force."""
+
+    lane: str
+    generations: list[Facts]
+    in_force: str
+    overlaps: tuple[Overlap, ...]
+
+
+def lanes(kind: str, name: str, sees: Iterable[str]) -> list[Lane]:
+    """Every lane of a subject that the viewer may see anything of."""
+    rows = Operation.objects.filter(
+        subject__kind=kind, subject__name=name, action__in=list(sees)
+    ).order_by("-generation")
+    by_lane: dict[str, list[Facts]] = {}
+    for told in _facts(rows[:MOST]):
+        by_lane.setdefault(told["lane"], []).append(told)
+    found = []
+    for lane, generations in sorted(by_lane.items()):
+        now = now_of(generations[0])
+        found.append(Lane(lane, generations, now.in_force, now.overlaps))
+    return found
+
+
+def arrivals(operation: int, most: int = MOST) -> list[dict[str, Any]]:
+    """Every request that arrived for an operation, first to last, up to `most`."""
+    rows = (
+        Arrival.objects.filter(operation=operation)
+        .select_related("request__caller", "token", "incident")
+        .only(
+            "id", "at", "via", "disposition", "code", "request__key", "request__caller__username",
+            "request__caller__first_name", "request__caller__last_name", "token__name",
+            "incident__number",
+        )
+        .order_by("at", "id")
+    )  # fmt: skip
+    return [
+        {
+            "id": str(a.id),
+            "at": a.at,
+            "by": a.request.caller.username,
+            "shown": a.request.caller.shown,
+            "via": a.via,
+            "token": a.token.name if a.token else None,
+            "disposition": a.disposition,
+            "code": a.code,
+            "key": a.request.key,
+            "incident": a.incident.ref if a.incident else None,
+        }
+        for a in rows[:most]
+    ]
+
+
+def attempts(operation: int) -> list[dict[str, Any]]:
+    """Every attempt at every effect of an operation, in order."""
+    return list(
+        Attempt.objects.filter(effect__operation=operation)
+        .order_by("effect__ord", "effect__realm__name", "number")
+        .values(
+            "effect_id", "effect__realm__name", "effect__step", "number", "fence", "worker",
+            "claimed_at", "call_started_at", "ended_at", "outcome", "found", "message", "late",
+        )
+    )  # fmt: skip
+
+
+def needs_a_person(sees: Iterable[str]) -> list[Facts]:
+    """Operations that will not get further by themselves, or are in doubt, newest first."""
+    doubted = Operation.objects.filter(
+        id=OuterRef("id"), effects__state=EffectState.IN_DOUBT
+    )
+    rows = Operation.objects.filter(
+        Q(state__in=[OperationState.PARKED, OperationState.PARTIAL, OperationState.FAILED])
+        | Q(Exists(doubted), state=OperationState.RUNNING),
+        ~Exists(_later()),
+        action__in=list(sees),
+    )
+    return _facts(rows.order_by("-id")[:50])
+
+
+def _later() -> QuerySet[Operation]:
+    return Operation.objects.filter(
+        subject=OuterRef("subject"), lane=OuterRef("lane"), generation__gt=OuterRef("generation")
+    )
+
+
+def overdue_ends(sees: Iterable[str], after: timedelta) -> list[Facts]:
+    """Operations whose end was due longer ago than `after` and is not carried out."""
+    unended = Operation.objects.filter(
+        ends_at__isnull=False, ended_at__isnull=True, ends_at__lt=Now() - after
+    )
+    lifts = Operation.objects.filter(
+        because__startswith="end of @", requested_at__lt=Now() - after,
+        state__in=[OperationState.APPROVED, OperationState.RUNNING, OperationState.PARKED,
+                   OperationState.FAILED, OperationState.PARTIAL],
+    )  # fmt: skip
+    seen = list(sees)
+    return _facts((unended | lifts).filter(action__in=seen).order_by("ends_at")[:50])
+
+
+def blocked(name: str) -> int:
+    """How many networks the list `name` holds as blocked."""
+    return int(
+        database.value(
+            "SELECT count(*) FROM blocklist_entry WHERE list = %(list)s AND blocked", {"list": name}
+        )
+    )

@@ -1,0 +1,64 @@
+"""Drafts: see what an operation would do, and change nothing outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Router
+
+from actions import prepare
+from console.api import shapes
+from console.api.auth import bearer, principal
+from console.api.operations import seen_of
+
+router = Router(tags=["drafts"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": shapes.OperationIn.model_json_schema()}},
+    }
+}
+
+
+@router.post("", openapi_extra=_BODY, summary="Prepare an operation", response={201: dict})
+def create(request: HttpRequest) -> HttpResponse:
+    """A draft: its id is the Idempotency-Key to confirm it under, within 30 minutes."""
+    principal(request, "read")
+    body = shapes.read(request, shapes.OperationIn)
+    ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen))
+    made = prepare.prepare(bearer(request), replace(ask, via="api"))
+    response = JsonResponse(_shape(made), status=201)
+    response["Location"] = f"/api/v1/drafts/{made.draft.id}"
+    return response
+
+
+@router.get("/{draft}", summary="Read a draft beside what is true now")
+def show(request: HttpRequest, draft: str) -> dict[str, object]:
+    """The draft and what confirming it now would be told."""
+    principal(request, "read")
+    return _shape(prepare.revisit(bearer(request), prepare.find(draft)))
+
+
+def _shape(made: prepare.Prepared) -> dict[str, object]:
+    draft, preview = made.draft, made.preview
+    return {
+        "draft": draft.id,
+        "action": draft.action,
+        "subject": {"kind": draft.subject_kind, "name": draft.subject_name},
+        "seen": draft.seen,
+        "plan": made.plan.content,
+        "digest": made.plan.digest.hex(),
+        "would_be": made.would.disposition,
+        "message": made.would.message or preview.changes,
+        "changes": preview.changes,
+        "stays": preview.stays,
+        "undo": preview.undo,
+        "can_happen_twice": preview.twice,
+        "approvals_needed": 0,
+        "in_force": made.in_force,
+        "standing": shapes.operation(made.standing) if made.standing else None,
+        "overlaps": shapes.overlaps(made.seen.overlaps),
+        "changed": False,
+    }

@@ -1,0 +1,159 @@
+"""Operations: ask for one, read one, list them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from actions import history, issue, keys, prepare
+from actions.compare import Ask
+from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
+from actions.faults import point
+from actions.history import Filter
+from actions.issue import Answer
+from actions.policy import rights
+from console import waiting
+from console.api import shapes
+from console.api.auth import bearer, principal
+from console.api.errors import of_refusal, problem
+
+router = Router(tags=["operations"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": shapes.OperationIn.model_json_schema()}},
+    },
+    "parameters": [
+        {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string"}},
+        {"name": "If-Match", "in": "header", "schema": {"type": "string"}},
+        {"name": "Prefer", "in": "header", "schema": {"type": "string"}},
+    ],
+}
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?', re.ASCII)
+
+
+@router.post("", openapi_extra=_BODY, summary="Ask for an operation", response={200: dict, 201: dict})
+def create(request: HttpRequest) -> HttpResponse:
+    """Issue an operation, or be told the one that there is. Safe to send again under its key."""
+    point("web.received")
+    who = bearer(request)
+    try:
+        ask = _ask(request)
+    except Refusal as refusal:
+        return _refusal_to_the_known(request, refusal)
+    told = issue.submit(who, ask)
+    point("web.answered")
+    return respond(told, waiting.asked(request))
+
+
+def _refusal_to_the_known(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+    """What is wrong with a request is told to those with a live token; to others, nothing."""
+    try:
+        principal(request, "read")
+    except Unauthenticated as unknown:
+        return of_refusal(unknown)
+    except Refusal:
+        pass
+    return of_refusal(refusal)
+
+
+def _ask(request: HttpRequest) -> Ask:
+    key = keys.request_key(request.headers.get("Idempotency-Key"))
+    body = shapes.read(request, shapes.OperationIn)
+    seen = seen_of(request, body.seen)
+    if body.draft is None:
+        return shapes.ask_of(body, key, seen)
+    if body.model_fields_set - {"draft"}:
+        raise ParamsRefused("bad_body", "A draft says it all; send nothing beside it.", {})
+    ask = prepare.ask_of(prepare.find(body.draft), "api")
+    if ask.key != key:
+        raise ParamsRefused(
+            "bad_key", "A draft is confirmed under its own id as Idempotency-Key.", {}
+        )
+    return ask
+
+
+def seen_of(request: HttpRequest, given: int | None) -> int | None:
+    """The generation that the caller has seen, from the body or If-Match; both must agree."""
+    header = request.headers.get("If-Match")
+    if header is None:
+        return given
+    match = _ETAG.fullmatch(header.strip())
+    if match is None or (given is not None and given != int(match[1])):
+        raise ParamsRefused(
+            "bad_if_match",
+            "If-Match takes one generation, such as \"3\", and must agree with seen. Nothing changed.",
+            {"field": "If-Match"},
+        )
+    return int(match[1])
+
+
+def respond(told: Answer, wait: float = 0) -> HttpResponse:
+    """An answer as HTTP: the operation, or a problem that names what there is."""
+    if told.status >= 400:
+        shown = told.operation
+        return problem(
+            told.status,
+            told.code,
+            told.message,
+            disposition=told.disposition,
+            operation=shapes.operation(shown, may_see=told.may_see) if shown else None,
+        )
+    if wait:
+        told = settled(told, wait)
+    body = shapes.answer(told)
+    response = HttpResponse(
+        json.dumps(body, ensure_ascii=False), status=told.status, content_type="application/json"
+    )
+    assert told.operation is not None
+    response["Location"] = f"/api/v1/operations/{told.operation['ref']}"
+    response["ETag"] = f'"{told.operation["generation"]}"'
+    response["Cache-Control"] = "no-store"
+    if told.replayed:
+        response["Idempotency-Replayed"] = "true"
+    return response
+
+
+def settled(told: Answer, wait: float) -> Answer:
+    """The answer with its operation as it is once settled, or once the wait is over."""
+    assert told.operation is not None
+    facts = waiting.until_settled(told.operation, wait)
+    return replace(told, operation=facts, in_force=history.now_of(facts).in_force)
+
+
+@router.get("", summary="List operations, newest first")
+def index(
+    request: HttpRequest,
+    action: str = "",
+    state: str = "",
+    incident: str = "",
+    kind: str = "",
+    name: str = "",
+    cursor: str = "",
+    limit: int = 50,
+) -> dict[str, object]:
+    """Operations that the caller may see, filtered; `next` leads to the following page."""
+    sees = rights(principal(request, "read").caller.id).sees
+    wanted = Filter(action, state, shapes.incident_number(incident), kind, name)
+    page = history.operations(sees, wanted, cursor, limit)
+    return {"operations": [shapes.operation(f) for f in page.facts], "next": page.next or None}
+
+
+@router.get("/{ref}", summary="Read one operation")
+def show(request: HttpRequest, ref: str) -> dict[str, object]:
+    """One operation with its effects, attempts, and every request that arrived."""
+    caller = principal(request, "read").caller
+    told = history.by_ref(ref, rights(caller.id).sees)
+    if told is None:
+        raise NotFound("no_operation", "There is no such operation that you may see.")
+    return {
+        **shapes.present(history.now_of(told)),
+        "operation": shapes.operation(told),
+        "attempts": history.attempts(told["id"]),
+        "arrivals": history.arrivals(told["id"]),
+    }

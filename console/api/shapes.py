@@ -1,0 +1,208 @@
+"""What the API reads and answers: request bodies, and operations as it tells them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from actions import keys, subjects
+from actions.catalogue._base import Action
+from actions.catalogue._ends import moment
+from actions.compare import Ask
+from actions.errors import ParamsRefused, Refusal
+from actions.history import Present
+from actions.issue import Answer
+from actions.registry import registry
+from actions.standing import Facts, Overlap
+from console.api import strict
+
+Generation = Annotated[int, Field(ge=0, le=2**31 - 1)]
+_INCIDENT = r"INC-[1-9][0-9]{0,8}"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class SubjectIn(_Strict):
+    kind: str
+    # Anything: what is no name is refused in words by actions.subjects, not as a type error.
+    name: Any
+
+
+class OperationIn(_Strict):
+    """What may be asked for: an action on a subject, or a draft."""
+
+    action: str | None = None
+    subject: SubjectIn | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    reason: str | None = Field(default=None, max_length=2000)
+    incident: str | None = Field(default=None, max_length=20)
+    seen: Generation | None = None
+    again: bool = False
+    draft: str | None = Field(default=None, max_length=64)
+
+
+class IncidentIn(_Strict):
+    title: str = Field(max_length=400)
+
+
+def read[M: BaseModel](request: HttpRequest, model: type[M]) -> M:
+    """The body as `model`. Raises BadJSON, ParamsRefused `bad_body`, Refusal `bad_content_type`."""
+    if request.content_type != "application/json":
+        raise Refusal(
+            "bad_content_type",
+            "Send the body as application/json. Nothing changed.",
+            {"status": 415},
+        )
+    try:
+        return model.model_validate(strict.loads(request.body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        field = ".".join(str(part)[:40] for part in first["loc"]) or "the body"
+        raise ParamsRefused(
+            "bad_body", f"{field}: {first['msg']}. Nothing changed.", {"field": field}
+        ) from None
+
+
+def incident_number(ref: str | None) -> int | None:
+    """7 from `INC-7`. Raises ParamsRefused `bad_incident`."""
+    if not ref:
+        return None
+    if not re.fullmatch(_INCIDENT, ref, re.ASCII):
+        raise ParamsRefused(
+            "bad_incident", "An incident is named like INC-7. Nothing changed.", {"field": "incident"}
+        )
+    return int(ref.removeprefix("INC-"))
+
+
+def reason_of(text: str | None) -> str:
+    """A reason with something in it. Raises ParamsRefused `no_reason`."""
+    reason = (text or "").strip()
+    if not reason:
+        raise ParamsRefused(
+            "no_reason", "Say why, in reason: it is kept. Nothing changed.", {"field": "reason"}
+        )
+    return reason
+
+
+def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
+    """What the body asks for, canonical. Raises Refusal, ParamsRefused or SubjectRefused."""
+    if body.action is None or body.subject is None:
+        raise ParamsRefused(
+            "bad_body", "Name an action and a subject, or a draft. Nothing changed.", {}
+        )
+    action: Action = registry.action(body.action)
+    if body.again and seen is None:
+        raise ParamsRefused(
+            "again_needs_seen",
+            "To order it again, name the generation that you have seen, in seen or If-Match. "
+            "Nothing changed.",
+            {"field": "seen"},
+        )
+    subject = subjects.canonical(body.subject.kind, body.subject.name)
+    if subject.kind != action.kind:
+        raise ParamsRefused(
+            "bad_kind",
+            f"{action.name} acts on a {action.kind}. Nothing changed.",
+            {"field": "subject.kind"},
+        )
+    return Ask(
+        action=action,
+        subject=subject,
+        params=body.params,
+        reason=reason_of(body.reason),
+        key=key,
+        via="api",
+        incident=incident_number(body.incident),
+        seen=seen,
+        again=body.again,
+    )
+
+
+def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
+    """An operation as every answer tells it; its reason only to those who may see it."""
+    key = keys.operation_key(facts["action"], facts["kind"], facts["name"], facts["generation"])
+    done = sum(effect["state"] == "succeeded" for effect in facts["effects"])
+    return {
+        "ref": facts["ref"],
+        "key": key,
+        "url": f"/api/v1/operations/{facts['ref']}",
+        "action": facts["action"],
+        "subject": {"kind": facts["kind"], "name": facts["name"]},
+        "lane": facts["lane"],
+        "generation": facts["generation"],
+        "state": facts["state"],
+        "desired": {**facts["desired"], "until": _utc(facts["ends_at"])},
+        "result": {"done": done, "of": len(facts["effects"])},
+        "because": facts["because"] or None,
+        "requested_by": facts["requested_by"],
+        "requested_at": _utc(facts["requested_at"]),
+        "settled_at": _utc(facts["settled_at"]),
+        "verified_at": _utc(facts["verified_at"]),
+        "incidents": [f"INC-{n}" for n in facts["incidents"]] if may_see else [],
+        "reason": facts["reason"] if may_see else None,
+        "effects": [_effect(key, effect) for effect in facts["effects"]],
+        "arrivals": {"count": facts["arrivals"], "last_at": _utc(facts["last_arrival_at"])},
+    }
+
+
+def _utc(text: str | None) -> str | None:
+    """A time as the database writes it in JSON, in the form that all answers use."""
+    return moment(datetime.fromisoformat(text)) if text else None
+
+
+def _effect(operation_key: str, effect: Mapping[str, Any]) -> dict[str, object]:
+    return {
+        "key": keys.effect_key(operation_key, effect["realm_id"], effect["step"]),
+        "realm": effect["realm"],
+        "step": effect["step"],
+        "capability": effect["capability"],
+        "redo": effect["redo"],
+        "desired": effect["desired"],
+        "state": effect["state"],
+        "found": effect["found"] or None,
+        "message": effect["message"] or None,
+        "attempts": effect["attempts"],
+        "settled_at": _utc(effect["settled_at"]),
+        "verified_at": _utc(effect["verified_at"]),
+    }
+
+
+def present(now: Present) -> dict[str, object]:
+    """What is true of an operation now."""
+    body: dict[str, object] = {"in_force": now.in_force, "overlaps": overlaps(now.overlaps)}
+    if now.superseded_by is not None:
+        body["superseded_by"] = operation(now.superseded_by)
+    return body
+
+
+def overlaps(found: tuple[Overlap, ...]) -> list[dict[str, str]]:
+    """Blocked networks that cover the subject, or lie within it."""
+    return [
+        {"network": o.name, "operation": o.ref, "is": "wider" if o.wider else "narrower"}
+        for o in found
+    ]
+
+
+def answer(told: Answer) -> dict[str, object]:
+    """The body of an answer that names an operation."""
+    assert told.operation is not None
+    body: dict[str, object] = {
+        "disposition": told.disposition,
+        "changed": told.changed,
+        "exact": told.exact,
+        "in_force": told.in_force,
+        "message": told.message,
+        "operation": operation(told.operation, may_see=told.may_see),
+    }
+    if told.superseded_by is not None:
+        body["superseded_by"] = operation(told.superseded_by, may_see=told.may_see)
+    if told.overlaps:
+        body["overlaps"] = overlaps(told.overlaps)
+    return body

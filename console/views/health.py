@@ -1,0 +1,36 @@
+"""Whether this process lives, and whether the console can record what it is asked."""
+
+from __future__ import annotations
+
+from django.db import DatabaseError, InterfaceError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from actions import database
+
+_STATE = """
+SELECT count(*) FILTER (WHERE at > clock_timestamp() - interval '10 seconds') AS keepers,
+       EXISTS (SELECT FROM ends_hold WHERE released_at IS NULL) AS ends_held
+  FROM heartbeat WHERE role = 'keeper'
+"""
+
+
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+def readyz(request: HttpRequest) -> HttpResponse:
+    """The database answers, so that requests can be recorded; what is not well is named."""
+    try:
+        state = database.one(_STATE, {})
+    except (DatabaseError, InterfaceError, database.Error):
+        connection.close()
+        return JsonResponse({"ready": False, "database": "does not answer"}, status=503)
+    return JsonResponse(
+        {
+            "ready": True,
+            "database": "ok",
+            "keepers": state["keepers"],
+            "ends": "held" if state["ends_held"] else "ok",
+        }
+    )

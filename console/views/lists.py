@@ -1,0 +1,100 @@
+"""The block lists, as firewalls pull them."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from ninja import Router
+
+from actions.errors import NotFound, Refusal, Unauthenticated
+from actions.models import Caller, Pull
+from actions.subjects import Subject
+from console.api.auth import principal
+from console.api.errors import of_refusal
+
+router = Router(tags=["lists"])
+
+_ENTRIES = (
+    "SELECT network::text FROM blocklist_entry WHERE list = %s AND blocked ORDER BY network"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Who takes a list: a caller by token or session, or an address of a listed network."""
+
+    name: str
+    caller: Caller | None
+
+
+@router.get("/{name}.txt", summary="Pull a block list", response={200: str})
+def pull(request: HttpRequest, name: str) -> HttpResponse:
+    """Blocked networks, sorted, one a line. 503 when it cannot be known: keep what you have."""
+    try:
+        consumer = _consumer(request)
+        return _serve(request, name, consumer)
+    except Refusal as refusal:
+        return of_refusal(refusal)
+    except DatabaseError:
+        return _unknown()
+
+
+def _consumer(request: HttpRequest) -> Consumer:
+    if "Authorization" in request.headers:
+        caller = principal(request, "lists").caller
+        return Consumer(caller.username, caller)
+    if request.user.is_authenticated:
+        return Consumer(request.user.username, request.user)
+    address = ipaddress.ip_address(request.META["REMOTE_ADDR"])
+    if any(address in ipaddress.ip_network(net) for net in settings.LIST_NETWORKS):
+        return Consumer(str(address), None)
+    raise Unauthenticated(
+        "unauthenticated", "Pull this list with a token that has the scope lists."
+    )
+
+
+def _serve(request: HttpRequest, name: str, consumer: Consumer) -> HttpResponse:
+    entries = _entries(name)
+    # A firewall that takes an empty body for "no list" would go on with the old one, or worse.
+    body = "".join(f"{entry}\n" for entry in entries) or "# no network is blocked\n"
+    etag = f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"'
+    Pull.objects.create(
+        list=name,
+        consumer=consumer.name,
+        caller=consumer.caller,
+        at=Now(),
+        etag=etag.strip('"'),
+        entries=len(entries),
+    )
+    if request.headers.get("If-None-Match") == etag:
+        response = HttpResponse(status=304)
+    else:
+        response = HttpResponse(body, content_type="text/plain; charset=utf-8")
+    response["ETag"] = etag
+    response["Cache-Control"] = "no-cache"
+    return response
+
+
+def _entries(name: str) -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM blocklist_name WHERE list = %s)", [name])
+        if not cursor.fetchone()[0]:
+            raise NotFound("no_list", "There is no such list.")
+        cursor.execute(_ENTRIES, [name])
+        return [Subject("network", row[0], 0).label for row in cursor.fetchall()]
+
+
+def _unknown() -> HttpResponse:
+    response = HttpResponse(
+        "# the list cannot be known now; keep the one that you have\n",
+        status=503,
+        content_type="text/plain; charset=utf-8",
+    )
+    response["Retry-After"] = "5"
+    return response

@@ -1,0 +1,44 @@
+"""Waiting for an operation to settle, a little, and never with more than half the threads."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+
+from django.http import HttpRequest
+
+from actions import history
+from actions.standing import Facts
+from actions.states import OperationState
+
+LONGEST = 10.0
+EVERY = 0.05
+_SETTLED = frozenset(OperationState) - {
+    OperationState.APPROVED,
+    OperationState.RUNNING,
+    OperationState.AWAITING_APPROVAL,
+}
+_WAIT = re.compile(r"\bwait=(\d{1,3})\b", re.ASCII)
+_places = threading.BoundedSemaphore(max(1, int(os.environ.get("WEB_THREADS", "16")) // 2))
+
+
+def asked(request: HttpRequest) -> float:
+    """Seconds to wait, from `Prefer: wait=N` (RFC 7240 §4.3); at most LONGEST."""
+    match = _WAIT.search(request.headers.get("Prefer", ""))
+    return min(float(match[1]), LONGEST) if match else 0.0
+
+
+def until_settled(told: Facts, seconds: float) -> Facts:
+    """The operation once it has settled, or as it is when the time, or the room to wait, is over."""
+    if not seconds or told["state"] in _SETTLED or not _places.acquire(blocking=False):
+        return told
+    try:
+        deadline = time.monotonic() + seconds
+        while told["state"] not in _SETTLED and time.monotonic() < deadline:
+            time.sleep(EVERY)
+            told = history.facts_of([told["id"]])[0]
+        return told
+    finally:
+        _places.release()
