@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import psycopg
-from psycopg import Error as Error
 from django.db import IntegrityError, connection
 from psycopg.rows import dict_row, tuple_row
 
@@ -21,7 +20,7 @@ def one(sql: str, params: Mapping[str, object]) -> dict[str, Any]:
     """
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
-        row = cursor.execute(sql, params, prepare=True).fetchone()  # type: ignore[arg-type]  # our own constants
+        row = cursor.execute(sql, params, prepare=True).fetchone()
     assert row is not None
     return row
 
@@ -30,7 +29,7 @@ def value(sql: str, params: Mapping[str, object]) -> Any:
     """The single value of `sql`, for statements that are run seldom."""
     connection.ensure_connection()
     with psycopg.Cursor(connection.connection, row_factory=tuple_row) as cursor:
-        row = cursor.execute(sql, params).fetchone()  # type: ignore[arg-type]  # our own constants
+        row = cursor.execute(sql, params).fetchone()
     return row[0] if row else None
 
 

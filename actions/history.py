@@ -157,14 +157,11 @@ def arrivals(operation: int, most: int = MOST) -> list[dict[str, Any]]:
 
 def attempts(operation: int) -> list[dict[str, Any]]:
     """Every attempt at every effect of an operation, in order."""
-    return list(
-        Attempt.objects.filter(effect__operation=operation)
-        .order_by("effect__ord", "effect__realm__name", "number")
-        .values(
-            "effect_id", "effect__realm__name", "effect__step", "number", "fence", "worker",
-            "claimed_at", "call_started_at", "ended_at", "outcome", "found", "message", "late",
-        )
+    rows = Attempt.objects.filter(effect__operation=operation).values(
+        "effect_id", "effect__realm__name", "effect__step", "number", "fence", "worker",
+        "claimed_at", "call_started_at", "ended_at", "outcome", "found", "message", "late",
     )  # fmt: skip
+    return [dict(row) for row in rows.order_by("effect__ord", "effect__realm__name", "number")]
 
 
 def needs_a_person(sees: Iterable[str]) -> list[Facts]:

@@ -25,7 +25,8 @@ def granted(kind: str, codename: str, target: str, caller: str) -> str:
     )
     return f"""(EXISTS (SELECT FROM {kind}_user_grant own WHERE own.content_object_id = {target}
           AND own.user_id = {caller} AND own.permission_id = {permission})
-      OR EXISTS (SELECT FROM {kind}_group_grant theirs JOIN caller_groups member ON member.group_id = theirs.group_id
+      OR EXISTS (SELECT FROM {kind}_group_grant theirs
+          JOIN caller_groups member ON member.group_id = theirs.group_id
           WHERE theirs.content_object_id = {target} AND member.caller_id = {caller}
             AND theirs.permission_id = {permission}))"""
 

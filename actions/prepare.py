@@ -48,6 +48,8 @@ def prepare(who: Who, ask: Ask) -> Prepared:
     would = decide(ask, seen, ask.fingerprint())
     if would.disposition == "refused":
         raise refusal(would)
+    assert seen.caller_id is not None
+    assert ask.seen is not None
     draft = Draft(
         id=ask.key,
         caller_id=seen.caller_id,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from types import ModuleType
+from typing import Any
 
 from actions import catalogue, connectors
 from actions.catalogue._base import Action
@@ -85,7 +86,7 @@ class Registry:
             self._actions, self._connectors, self._sealed = kept
 
 
-def _found[T](package: ModuleType, base: type[T]) -> Iterator[type[T]]:
+def _found(package: ModuleType, base: type) -> Iterator[type[Any]]:
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if not module.name.rpartition(".")[2].startswith("_"):
             for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):

@@ -226,6 +226,8 @@ def _renew_password(home: Path, account: "Account") -> None:
 
 
 def _refuse_foreign(data: Path) -> None:
+    if os.geteuid() not in (0, owner := data.stat().st_uid):
+        raise DatabaseProblem(f"{data} belongs to uid {owner}: run as that user, or as root")
     try:
         major = (data / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
@@ -235,8 +237,6 @@ def _refuse_foreign(data: Path) -> None:
             f"{data} was made by PostgreSQL {major}, this is {MAJOR}. Bring it over with that"
             f" version's pg_dump, or run the console with another STEADYHAND_HOME."
         )
-    if os.geteuid() not in (0, owner := data.stat().st_uid):
-        raise DatabaseProblem(f"{data} belongs to uid {owner}: run the console as that user")
 
 
 def _bury(data: Path) -> None:

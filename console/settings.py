@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-import environ
+import environ  # type: ignore[import-untyped]
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
 
@@ -27,7 +27,7 @@ def _state(name: str) -> dict[str, object]:
 
 def _secret_key() -> str:
     if key := env.str("SECRET_KEY", default=""):
-        return key
+        return str(key)
     key_file = HOME / "secret_key"
     if key_file.exists():
         return key_file.read_text().strip()
@@ -39,11 +39,10 @@ def _database() -> dict[str, object]:
     urls = _state("database.json")
     url = env.str("DATABASE_URL", default="") if ROLE == "owner" else ""
     url = url or str(urls.get(ROLE, "")) or env.str("DATABASE_URL", default="")
-    settings = environ.Env.db_url_config(url or "postgresql://nobody@127.0.0.1:1/none")
+    settings: dict[str, object] = environ.Env.db_url_config(url or "postgresql://nobody@127.0.0.1:1/none")
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["CONN_MAX_AGE"] = None
     settings["OPTIONS"] = {
-        **settings.get("OPTIONS", {}),
         "application_name": f"steadyhand {ROLE}",
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,

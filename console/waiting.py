@@ -15,7 +15,7 @@ from actions.states import OperationState
 
 LONGEST = 10.0
 EVERY = 0.05
-_SETTLED = frozenset(OperationState) - {
+SETTLED = frozenset(OperationState) - {
     OperationState.APPROVED,
     OperationState.RUNNING,
     OperationState.AWAITING_APPROVAL,
@@ -32,11 +32,11 @@ def asked(request: HttpRequest) -> float:
 
 def until_settled(told: Facts, seconds: float) -> Facts:
     """The operation once it has settled, or as it is when the time, or the room to wait, is over."""
-    if not seconds or told["state"] in _SETTLED or not _places.acquire(blocking=False):
+    if not seconds or told["state"] in SETTLED or not _places.acquire(blocking=False):
         return told
     try:
         deadline = time.monotonic() + seconds
-        while told["state"] not in _SETTLED and time.monotonic() < deadline:
+        while told["state"] not in SETTLED and time.monotonic() < deadline:
             time.sleep(EVERY)
             told = history.facts_of([told["id"]])[0]
         return told

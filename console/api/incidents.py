@@ -55,7 +55,7 @@ def show(request: HttpRequest, ref: str) -> dict[str, object]:
     """One incident and the operations that were asked for because of it."""
     sees = rights(principal(request, "read").caller.id).sees
     number = shapes.incident_number(ref)
-    incident = Incident.objects.select_related("opened_by").filter(number=number).first()
+    incident = Incident.objects.select_related("opened_by").filter(number=number or 0).first()
     if incident is None:
         raise NotFound("no_incident", "There is no such incident.")
     page = history.operations(sees, Filter(incident=incident.number), "", history.MOST)

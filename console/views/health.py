@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -23,7 +24,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """The database answers, so that requests can be recorded; what is not well is named."""
     try:
         state = database.one(_STATE, {})
-    except (DatabaseError, InterfaceError, database.Error):
+    except (DatabaseError, InterfaceError, psycopg.Error):
         connection.close()
         return JsonResponse({"ready": False, "database": "does not answer"}, status=503)
     return JsonResponse(

@@ -98,3 +98,8 @@ def _unknown() -> HttpResponse:
     )
     response["Retry-After"] = "5"
     return response
+
+
+def index(request: HttpRequest) -> HttpResponse:
+    """A page in the making."""
+    return HttpResponse(status=404)

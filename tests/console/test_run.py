@@ -1,5 +1,6 @@
 """The whole console from one command, as a person at a terminal and a cruel machine see it."""
 
+import errno
 import json
 import os
 import signal
@@ -183,12 +184,9 @@ def test_a_port_that_a_stranger_has_is_told_at_once(console: Console) -> None:
         stranger.listen()
         port = stranger.getsockname()[1]
         status, told = finish(console.begin(PORT=str(port)))
-    assert (status, told) == (1, f"steadyhand: port {port} cannot be used: {told_in_use()}\n")
+    why = os.strerror(errno.EADDRINUSE)
+    assert (status, told) == (1, f"steadyhand: port {port} cannot be used: {why}; set PORT\n")
     assert console.processes() == []
-
-
-def told_in_use() -> str:
-    return "Address already in use; set PORT"
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "65536"), ("KEEPERS", "x")])

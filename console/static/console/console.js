@@ -108,6 +108,7 @@
   }
   addEventListener("online", () => { if (tries > 0) poll(); });
 
+  const isWholePage = (xhr) => /^\s*<!doctype/i.test(xhr.responseText);
   const asker = (event) => event.detail.requestConfig?.elt ?? event.detail.elt;
   for (const name of ["htmx:sendError", "htmx:timeout"]) {
     document.addEventListener(name, (event) => {
@@ -120,7 +121,7 @@
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, requestConfig } = event.detail;
     const element = requestConfig.elt;
-    const wholePage = /^\s*<!doctype/i.test(xhr.responseText);
+    const wholePage = isWholePage(xhr);
     if (isLive(element)) {
       // Signed out, or the console is down: its page is no fragment of this one.
       if (xhr.status >= 400 || wholePage) {
@@ -133,14 +134,15 @@
       event.detail.shouldSwap = false;
       if (xhr.status < 400) location.assign(xhr.responseURL);
       else if (xhr.status >= 500) answerLost(element);
+      else answerRefused(element, xhr.status);
     }
   });
 
   document.addEventListener("htmx:responseError", (event) => {
     const element = asker(event);
-    const { status } = event.detail.xhr;
-    if (isLive(element) || status >= 500) return;
-    answerRefused(element, status);
+    const { xhr } = event.detail;
+    if (isLive(element) || xhr.status >= 500 || isWholePage(xhr)) return;
+    answerRefused(element, xhr.status);
   });
 
   // What a swap brings: announce a change once, keep what was unfolded, focus an answer.

@@ -1,0 +1,1 @@
+"""Measurements: how fast the console takes requests in, and how soon a click is in force."""

@@ -1,0 +1,72 @@
+"""Measure the console: `python -m bench` (or `make bench`); `--quick` for a short, rough run.
+
+Each part starts a console of its own on a new home, with everything on: tokens, rights, triggers,
+log, fsync. Rates are measured with no keeper, so that nothing else uses the two cores meanwhile;
+the time from a click until it is in force, with one keeper and nothing else to do. Rounds of pgbench
+and HTTP alternate, so that whatever else the machine does falls on both: the ratio is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import statistics
+import sys
+
+from bench import click, rates
+from tests.console_process import running
+
+
+def main() -> int:
+    given = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before we began")
+    if given.rounds:
+        measure_rates(given.rounds, given.seconds)
+    if given.clicks:
+        measure_clicks(given.clicks)
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the console.")
+    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s, 30 clicks")
+    parser.add_argument("--rounds", type=int, help="of pgbench and HTTP; 0: no rates (5)")
+    parser.add_argument("--seconds", type=int, help="of each (6)")
+    parser.add_argument("--clicks", type=int, help="one at a time; 0: none (150)")
+    given = parser.parse_args()
+    usual = {"rounds": 2, "seconds": 2, "clicks": 30} if given.quick else {}
+    for name, default in {"rounds": 5, "seconds": 6, "clicks": 150, **usual}.items():
+        if getattr(given, name) is None:
+            setattr(given, name, default)
+    return given
+
+
+def measure_rates(rounds: int, seconds: int) -> None:
+    with running({"KEEPERS": "0"}) as console:
+        cases = rates.cases(console, int(console.state["port"]))
+        rates.measure(console, cases, rounds, seconds)
+    print(f"\nrequests a second, {rates.CLIENTS} clients, {rounds} rounds of {seconds} s each way")
+    print(f"{'':22}{'pgbench: min  median     max':>30}{'HTTP: min  median     max':>30}   ratio")
+    for case in cases:
+        print(f"{case.name:22}{_row(case.by_pgbench)}{_row(case.by_http)}{case.ratio:8.2f}")
+    cpu = statistics.median(share for case in cases for share in case.load_cpu)
+    print(f"the HTTP load itself takes {cpu:.0%} of one core")
+
+
+def _row(values: list[float]) -> str:
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{low:14,.0f}{middle:8,.0f}{high:8,.0f}"
+
+
+def measure_clicks(clicks: int) -> None:
+    with running({"KEEPERS": "1"}) as console:
+        taken = sorted(1000 * seconds for seconds in click.measure(console, clicks))
+    at_99 = taken[min(len(taken) - 1, round(0.99 * len(taken)))]
+    print(f"\nclick to in force, {clicks} clicks one at a time, one keeper")
+    print(f"median {statistics.median(taken):.0f} ms, 99th percentile {at_99:.0f} ms")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""A form from an action's parameters: what was typed becomes exactly what the API would be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from django import forms
+
+from actions.catalogue._base import Action
+from actions.models import Incident
+
+_LENGTHS = (
+    ("1h", "1 hour"),
+    ("4h", "4 hours"),
+    ("24h", "24 hours"),
+    ("7d", "7 days"),
+    ("none", "No end"),
+    ("other", "Other, below"),
+)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?( ?UTC|Z)?", re.ASCII)
+
+
+class EndFields:
+    """The parameter kind `end`: `for` or `until`, chosen or typed."""
+
+    @staticmethod
+    def fields() -> dict[str, forms.Field]:
+        return {
+            "length": forms.ChoiceField(
+                label="For how long", choices=_LENGTHS, initial="24h", widget=forms.RadioSelect
+            ),
+            "other": forms.CharField(
+                label="Other length, or until when in UTC",
+                help_text="Such as 45m, 36h, 10d, or 2026-11-25 02:14.",
+                required=False,
+                max_length=40,
+            ),
+        }
+
+    @staticmethod
+    def params(cleaned: Mapping[str, Any]) -> dict[str, object]:
+        length, other = cleaned["length"], (cleaned.get("other") or "").strip()
+        if length == "none":
+            return {"until": None}
+        if length != "other":
+            return {"for": length}
+        if match := _MOMENT.fullmatch(other):
+            return {"until": f"{match[1]}T{match[2]}{match[3] or ':00'}Z"}
+        return {"for": other}
+
+    @staticmethod
+    def field_of(name: str) -> str:
+        return "other"
+
+
+KINDS = {"end": EndFields}
+
+
+class AskForm(forms.Form):
+    """What to act on, the action's own parameters, why, and because of which incident."""
+
+    use_required_attribute = False
+
+    def __init__(self, action: Action, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **kwargs})
+        self.action = action
+        self.fields["subject"] = forms.CharField(
+            label=action.kind.capitalize(),
+            help_text=_SUBJECT_HELP.get(action.kind, ""),
+            max_length=200,
+            strip=True,
+        )
+        for kind in self._kinds():
+            self.fields |= KINDS[kind].fields()
+        self.fields["reason"] = forms.CharField(
+            label="Reason",
+            help_text="Kept for ever; auditors read it.",
+            max_length=2000,
+            widget=forms.Textarea(attrs={"rows": 2}),
+        )
+        self.fields["incident"] = forms.ChoiceField(
+            label="Incident", choices=_incidents(), required=False
+        )
+        self.fields["again"] = forms.IntegerField(
+            required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput
+        )
+
+    def _kinds(self) -> list[str]:
+        return sorted({param.kind for param in self.action.params})
+
+    def params(self) -> dict[str, object]:
+        """The action's parameters, as the API takes them."""
+        return {
+            name: value
+            for kind in self._kinds()
+            for name, value in KINDS[kind].params(self.cleaned_data).items()
+        }
+
+    def field_of(self, param: str) -> str | None:
+        """The form's field in which the parameter `param` is typed."""
+        for known in self.action.params:
+            if known.name == param:
+                return KINDS[known.kind].field_of(param)
+        return None
+
+
+_SUBJECT_HELP = {
+    "network": "One address or a range, such as 203.0.113.7 or 203.0.113.0/24.",
+}
+
+
+def _incidents() -> list[tuple[str, str]]:
+    found = Incident.objects.filter(state=Incident.State.OPEN).order_by("-number")[:100]
+    return [("", "None"), *((i.ref, f"{i.ref} {i.title}") for i in found)]

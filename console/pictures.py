@@ -1,0 +1,143 @@
+"""Coordinates of the two pictures on an operation's page: what goes where, and who asked when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from console.wording import TONES, WORDS
+
+WIDTH, BOX, PITCH = 860, 50, 64
+AT_ROOT, AT_EFFECT, AT_SEEN = 10, 270, 610
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One box of the graph, with its two lines of text. Units are the picture's own."""
+
+    x: float
+    y: float
+    w: float
+    tone: str
+    title: str
+    sub: str
+    root: bool = False
+    h: float = BOX
+
+    @property
+    def tx(self) -> float:
+        return self.x + 14
+
+    @property
+    def ty(self) -> float:
+        return self.y + 21
+
+    @property
+    def sy(self) -> float:
+        return self.y + 39
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One line of the graph, as an SVG path."""
+
+    tone: str
+    d: str
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The operation, its effects, and what was last seen of each."""
+
+    height: float
+    nodes: list[Box]
+    edges: list[Edge]
+    desc: str
+    width: float = WIDTH
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One effect as the graph needs it."""
+
+    title: str
+    realm: str
+    state: str
+    seen: str
+    seen_at: str
+
+
+def cut(text: str, most: int) -> str:
+    """The text, or as much of it as fits a box."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def graph(title: str, sub: str, effects: Sequence[Drawn]) -> Graph:
+    """Operation at the left, an effect a row, what was last seen of it at the right."""
+    height = len(effects) * PITCH + 8
+    middle = height / 2
+    root = Box(AT_ROOT, middle - BOX / 2, 190, "", cut(title, 24), cut(sub, 27), root=True)
+    nodes, edges = [root], []
+    for row, effect in enumerate(effects):
+        y = 4 + row * PITCH + (PITCH - BOX) / 2
+        centre, tone = y + BOX / 2, TONES.get(effect.state, "ended")
+        words = f"{WORDS.get(effect.state, effect.state)}, {effect.realm}"
+        nodes.append(Box(AT_EFFECT, y, 260, tone, cut(effect.title, 34), cut(words, 38)))
+        edges.append(Edge(tone, _curve(middle, centre)))
+        if effect.seen:
+            nodes.append(
+                Box(AT_SEEN, y, 240, tone, cut(effect.seen, 30), cut(effect.seen_at, 34))
+            )
+            edges.append(Edge(tone, f"M{AT_EFFECT + 260} {centre}H{AT_SEEN}"))
+    said = "; ".join(f"{e.title}: {WORDS.get(e.state, e.state).lower()}" for e in effects)
+    return Graph(height, nodes, edges, f"Effects: {said}.")
+
+
+def _curve(start: float, end: float) -> str:
+    left = AT_ROOT + 190
+    return f"M{left} {start}C{left + 35} {start} {AT_EFFECT - 35} {end} {AT_EFFECT} {end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One request on the strip: tall did the work, short changed nothing."""
+
+    x: float
+    top: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """Requests over time."""
+
+    ticks: list[Tick]
+    start: str
+    end: str
+    desc: str
+
+
+_TOPS = {"did": 10, "same": 26, "not": 20}
+
+
+def _kind(told: str) -> str:
+    if told in {"created", "resumed"}:
+        return "did"
+    return "same" if told == "existing" else "not"
+
+
+def strip(moments: Sequence[tuple[datetime, str]]) -> Strip:
+    """A mark per request, in order; marks that would lie on each other move a little right."""
+    first, last = moments[0][0], moments[-1][0]
+    length = (last - first).total_seconds() or 1
+    ticks: list[Tick] = []
+    floor = 0.0
+    for at, told in moments:
+        x = max(16 + 828 * (at - first).total_seconds() / length, floor)
+        floor = x + min(6, 828 / len(moments))
+        ticks.append(Tick(round(min(x, 846), 1), _TOPS[_kind(told)], _kind(told)))
+    did = sum(tick.kind == "did" for tick in ticks)
+    end = f"{last:%H:%M:%S} UTC" if last != first else ""
+    desc = f"{len(ticks)} requests: {did} did the work (tall), {len(ticks) - did} did not (short)."
+    return Strip(ticks, f"{first:%H:%M:%S} UTC", end, desc)

@@ -1,0 +1,68 @@
+"""The log's events in words, for the record on an operation's page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from actions.models import LogEvent
+from console.wording import WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event: its number within the operation, when, whose, in words, and its leaf's digest."""
+
+    number: int | None
+    at: datetime
+    who: str
+    what: str
+    digest: str
+
+
+def entries(events: Iterable[LogEvent]) -> list[Entry]:
+    """Events as a person reads them."""
+    return [_entry(event) for event in events]
+
+
+def _entry(event: LogEvent) -> Entry:
+    raw = bytes(event.body)
+    body = json.loads(raw)["body"]
+    digest = hashlib.sha256(raw).hexdigest()[:12]
+    return Entry(event.number, event.at, _who(body), _what(event.kind, body), digest)
+
+
+def _who(body: Mapping[str, Any]) -> str:
+    return str(body.get("by", "console")).removeprefix("steadyhand_")
+
+
+def _what(kind: str, body: Mapping[str, Any]) -> str:
+    match kind:
+        case "operation.requested":
+            return f"Asked for, generation {body['generation']}: {_reason(body)}"
+        case "request.arrived":
+            return f"Asked again: {body['disposition'].replace('_', ' ')}, nothing else started"
+        case "operation.moved":
+            return f"Operation: {_word(body['from'])} → {_word(body['to'])}"
+        case "effect.moved":
+            found = f", {body['found'].replace('_', ' ')}" if body["found"] else ""
+            note = f". {body['message']}" if body["message"] else ""
+            return f"Effect {body['step']}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
+        case "end.issued":
+            return f"Its time was over: ended by {body['operation']}"
+        case "end.void":
+            return f"Its time was over, and nothing was ended: {body['why']}"
+        case _:
+            return kind.replace(".", " ")
+
+
+def _reason(body: Mapping[str, Any]) -> str:
+    return f"“{body['reason']}”"
+
+
+def _word(state: str) -> str:
+    return WORDS.get(state, state.replace("_", " ")).lower()

@@ -1,0 +1,244 @@
+"""The form, the draft that it becomes, and the button that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRedirect
+
+from actions import issue, prepare, subjects
+from actions.catalogue._base import Action
+from actions.compare import DRAFT_GOES_STALE_AFTER, Ask
+from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, SubjectRefused
+from actions.issue import Answer, Who
+from actions.models import Draft
+from actions.prepare import Prepared
+from actions.registry import registry
+from actions.standing import Facts
+from console import wording
+from console.access import SignedIn, must, page
+from console.forms import AskForm
+
+
+@page
+@require_http_methods(["GET", "POST"])
+def new(request: SignedIn, name: str) -> HttpResponse:
+    """The form of an action; what is sent becomes a draft with a URL of its own."""
+    action = _action(request, name)
+    if request.method == "GET":
+        return _form(request, action, AskForm(action, initial=_initial(request)))
+    form = AskForm(action, request.POST)
+    if form.is_valid():
+        try:
+            made = prepare.prepare(Who(caller=request.user.pk), _ask(action, form))
+            return redirect("draft", made.draft.id)
+        except Refusal as refusal:
+            form.add_error(_field(form, refusal), refusal.message)
+    return _form(request, action, form, status=422)
+
+
+def _action(request: SignedIn, name: str) -> Action:
+    try:
+        action = registry.action(name)
+    except NotFound:
+        raise Http404 from None
+    must(action.name in request.rights.asks)
+    return action
+
+
+def _initial(request: HttpRequest) -> dict[str, str]:
+    """What a link may fill in beforehand: only text that the form shows, and nothing runs."""
+    draft = Draft.objects.filter(id=request.GET.get("draft", "")).first()
+    if draft is not None:
+        incident = draft.incident.ref if draft.incident else ""
+        label = subjects.Subject(draft.subject_kind, draft.subject_name, 0).label
+        return {"subject": label, "reason": draft.reason, "incident": incident}
+    return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+
+
+def _ask(action: Action, form: AskForm) -> Ask:
+    again = form.cleaned_data["again"]
+    incident = form.cleaned_data["incident"]
+    return Ask(
+        action=action,
+        subject=subjects.canonical(action.kind, form.cleaned_data["subject"]),
+        params=form.params(),
+        reason=" ".join(form.cleaned_data["reason"].split()),
+        key=prepare.new_key(),
+        via="browser",
+        incident=int(incident.removeprefix("INC-")) if incident else None,
+        seen=again,
+        again=again is not None,
+    )
+
+
+def _field(form: AskForm, refusal: Refusal) -> str | None:
+    if isinstance(refusal, SubjectRefused) or refusal.code == "too_wide":
+        return "subject"
+    if isinstance(refusal, ParamsRefused):
+        return form.field_of(str(refusal.facts.get("field", "")))
+    return "reason" if refusal.code == "again_needs_reason" else None
+
+
+def _form(request: HttpRequest, action: Action, form: AskForm, status: int = 200) -> HttpResponse:
+    about = [
+        ("Undo", registry.action(action.inverse).title if action.inverse else "There is no way back"),
+        ("What is the same intent", action.answers.identifies),
+        ("What can happen twice", action.answers.duplicates),
+    ]
+    context = {"action": action, "form": form, "about": about}
+    return render(request, "form.html", context, status=status)
+
+
+@page
+@require_GET
+def show(request: SignedIn, draft_id: str) -> HttpResponse:
+    """What the draft would do, beside what is true now; its key is its URL."""
+    draft = _draft(draft_id)
+    made = _revisit(request, draft)
+    prepare.show(draft)
+    return render(request, "draft.html", _context(made))
+
+
+def _draft(draft_id: str) -> Draft:
+    try:
+        return prepare.find(draft_id)
+    except NotFound:
+        raise Http404 from None
+
+
+def _revisit(request: SignedIn, draft: Draft) -> Prepared:
+    try:
+        return prepare.revisit(Who(caller=request.user.pk), draft)
+    except NotFound:
+        raise Http404 from None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the preview; `wary` marks what to look at twice."""
+
+    name: str
+    text: str
+    wary: bool = False
+
+
+def _context(made: Prepared) -> dict[str, object]:
+    draft = made.draft
+    action = registry.action(draft.action)
+    return {
+        "action": action,
+        "draft": draft,
+        "heading": f"Check before you go on: {made.preview.button[0].lower()}{made.preview.button[1:]}",
+        "expires_at": draft.created_at + DRAFT_GOES_STALE_AFTER,
+        "standing": _standing(made),
+        "rows": _rows(made),
+        "confirm": made.preview.button,
+        "confirm_text": _confirm_text(made),
+        "oneway": action.inverse is None,
+    }
+
+
+def _standing(made: Prepared) -> wording.Outcome | None:
+    """What would be told now, when that is not simply that it is made."""
+    told = made.would.told
+    match made.would.disposition:
+        case "created":
+            return None
+        case "existing" if told is not None:
+            return wording.Outcome("same", "Nothing is left to do", [made.would.message])
+        case "resumed":
+            return wording.Outcome("partly", "Unfinished", [made.would.message])
+        case disposition:
+            return wording.refused(disposition, made.would.message)
+
+
+def _confirm_text(made: Prepared) -> str:
+    if made.would.disposition == "existing":
+        return "Confirming records your request and changes nothing: what stands is enough."
+    effects = len(made.plan.effects)
+    return f"This changes {effects} system{'s' if effects != 1 else ''}, once."
+
+
+def _rows(made: Prepared) -> list[Row]:
+    draft, seen = made.draft, made.seen
+    realms = {realm.id: realm.title for realm in seen.realms}
+    where = ", ".join(dict.fromkeys(realms.get(e.realm, e.realm) for e in made.plan.effects))
+    return [
+        Row("Will change", f"{made.preview.changes} Where: {where}."),
+        Row("Will not change", made.preview.stays),
+        Row("To undo", made.preview.undo),
+        Row("Can happen twice", made.preview.twice),
+        *_overlap_rows(made),
+        Row("State you see", _state(made)),
+        Row("Who did it last", _last(made.standing)),
+        Row("Reason", draft.reason),
+        Row("Incident", draft.incident.ref if draft.incident else "None"),
+        Row("Approval", "None needed."),
+        Row("Runs as", seen.caller_name),
+    ]  # fmt: skip
+
+
+def _state(made: Prepared) -> str:
+    lane = registry.action(made.draft.action).lane
+    return f"Generation {made.seen.generation} of its {lane} lane; in force: {made.in_force}."
+
+
+def _last(standing: Facts | None) -> str:
+    if standing is None:
+        return "Nobody: nothing stands here."
+    who, at = standing["requested_by"], wording.clock(standing["requested_at"])
+    return f"{who} at {at} ({standing['ref']}): {wording.phrase(standing)}."
+
+
+def _overlap_rows(made: Prepared) -> list[Row]:
+    rows = []
+    for title, wider in (("Covered by", True), ("Lies around", False)):
+        names = [f"{o.name} ({o.ref})" for o in made.seen.overlaps if o.wider is wider]
+        if names:
+            rows.append(Row(title, f"Also banned: {', '.join(names)}.", wary=True))
+    return rows
+
+
+@page
+@require_POST
+def run(request: SignedIn, draft_id: str) -> HttpResponse:
+    """Confirm the draft, under its own key: pressed twice, it runs once."""
+    draft = _draft(draft_id)
+    try:
+        told = issue.submit(Who(caller=request.user.pk), prepare.ask_of(draft, "browser"))
+    except NotRecorded as lost:
+        return _told(request, draft, 503, wording.refused(lost.code, lost.message))
+    except Refusal as refusal:
+        return _told(request, draft, 422, wording.refused("refused", refusal.message))
+    if told.status >= 400:
+        must(told.status != 404)
+        return _told(request, draft, told.status, wording.refused(told.disposition, told.message))
+    return _to_operation(request, told)
+
+
+def _to_operation(request: HttpRequest, told: Answer) -> HttpResponse:
+    assert told.operation is not None
+    url = reverse("operation", args=[told.operation["ref"]])
+    if getattr(request, "htmx", False):
+        return HttpResponseClientRedirect(url)
+    response = redirect(url)
+    response.status_code = 303
+    return response
+
+
+def _told(
+    request: SignedIn, draft: Draft, status: int, banner: wording.Outcome
+) -> HttpResponse:
+    """The draft's page again, saying what happened; for htmx only the saying."""
+    if getattr(request, "htmx", False):
+        return render(request, "parts/banner.html", {"banner": banner}, status=status)
+    if status == 503:
+        return render(request, "told.html", {"banner": banner, "draft": draft}, status=status)
+    context = {**_context(_revisit(request, draft)), "banner": banner}
+    return render(request, "draft.html", context, status=status)
+
