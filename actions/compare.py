@@ -150,10 +150,10 @@ def _key_reused(told: Facts | None) -> Decision:
     )
 
 
-def _may_not(case: Case) -> Decision | None:
-    ask, seen = case.ask, case.seen
+def _may_not(ask: Ask, seen: Standing) -> Decision | None:
     if not seen.may_see and not seen.may_ask:
-        return _refused("not_found", "There is no such action that you may see.", 404)
+        # The same words as for an action that there is not: the two must read the same.
+        return _refused("unknown_action", "There is no such action in the catalogue.", 404)
     if seen.token is not None and f"ask:{ask.action.name}" not in seen.token.scopes:
         return _refused("token_scope", f"This token may not ask for {ask.action.name}.", 403)
     if not seen.may_ask:
@@ -221,7 +221,10 @@ def _gone_stale(case: Case, code: str, why: str) -> Decision:
 
 
 def _against_a_person(case: Case) -> bool:
+    """Whether a token asks against what a person took back; that it may take back what one did."""
     standing, ask = case.seen.standing, case.ask
+    if ask.action.takes_back:
+        return False
     if case.seen.token is None or standing is None or standing["requested_by_kind"] != "person":
         return False
     incidents = standing["incidents"]
@@ -308,7 +311,6 @@ def _done_by(told: Facts) -> str:
 
 
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (
-    _may_not,
     _too_soon,
     _stale,
     _covered,
@@ -320,9 +322,10 @@ _RULES: tuple[Callable[[Case], Decision | None], ...] = (
 def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     """The first rule that has something to say; if none has, the operation is made.
 
-    Raises ParamsRefused when what is asked makes no sense now, such as an end that has passed.
+    Raises ParamsRefused when what is asked makes no sense now, such as an end that has passed;
+    that, too, is told only to those who may ask.
     """
-    if decision := _by_key(ask, seen, fingerprint):
+    if decision := _by_key(ask, seen, fingerprint) or _may_not(ask, seen):
         return decision
     case = consider(ask, seen)
     for rule in _RULES:

@@ -25,7 +25,8 @@ OVERDUE_AFTER = timedelta(minutes=5)
 
 _ISSUE_END = """
 SELECT issue_end(%(of)s::bigint, %(caller)s::uuid, %(body)s::text, %(ref)s::text, %(action)s::text,
-  %(version)s::int, %(desired)s::jsonb, %(digest)s::bytea, %(reason)s::text, %(effects)s::jsonb)
+  %(version)s::int, %(desired)s::jsonb, %(digest)s::bytea, %(reason)s::text, %(effects)s::jsonb,
+  %(decided_on)s::int)
 """
 
 
@@ -96,6 +97,9 @@ def _params(
     planned = _plan(operation, action, values)
     reason = f"The time of {operation.ref} is over: {operation.reason}"
     ref = keys.new_ref("op")
+    newest = Operation.objects.filter(subject=operation.subject, lane=operation.lane).latest(
+        "generation"
+    )
     body: dict[str, Any] = {
         "because": f"end of @{operation.generation}",
         "by": "console",
@@ -103,7 +107,7 @@ def _params(
         "digest": planned.digest.hex(),
         "disposition": "created",
         "ends": operation.ref,
-        "generation": operation.generation + 1,
+        "generation": newest.generation + 1,
         "plan": planned.content,
         "reason": reason,
         "via": "keeper",
@@ -119,6 +123,7 @@ def _params(
         "digest": planned.digest,
         "reason": reason,
         "effects": dumps(planned.content["effects"]),
+        "decided_on": newest.generation,
     }
 
 

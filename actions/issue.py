@@ -356,11 +356,11 @@ def _written_before(who: Who, ask: Ask, arrival: uuid.UUID) -> Answer | None:
     seen = _look(who, ask)
     decision = decide(ask, seen, ask.fingerprint())
     told = facts(row["facts"])
-    status = 201 if row["disposition"] == "created" else decision.status
+    status, message = _as_told(row["disposition"], row["code"], decision, told)
     return Answer(
         disposition=row["disposition"],
         code=row["code"],
-        message=_made_message(told) if row["disposition"] == "created" else decision.message,
+        message=message,
         status=status,
         arrival=arrival,
         in_force=in_force(told, seen.known, seen.overlaps) if told else "unknown",
@@ -373,3 +373,19 @@ def _written_before(who: Who, ask: Ask, arrival: uuid.UUID) -> Answer | None:
     )
 
 
+_STATUS = {"created": 201, "existing": 200, "resumed": 200}
+_STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
+
+
+def _as_told(
+    disposition: str, code: str, now: Decision, told: Facts | None
+) -> tuple[int, str]:
+    """Status and message of what was written, beside what would be decided now."""
+    if disposition == "created":
+        return _STATUS[disposition], _made_message(told)
+    if (disposition, code) == (now.disposition, now.code):
+        return now.status, now.message
+    if disposition in {"existing", "resumed"}:
+        return _STATUS[disposition], now.message
+    # Judged again now, it would be told something else; but this time it was refused.
+    return _STATUS[disposition], "Nothing changed. What stood against it has passed: ask again."

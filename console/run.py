@@ -1,72 +1,26 @@
 """The whole console on one machine: `python -m console.run`.
 
 Starts PostgreSQL (or takes DATABASE_URL), prepares the database, and keeps web and keeper running
-under supervisord until told to stop. A home has one run at a time. Every process started here
-carries the run's id in its environment: that is how the next run finds what a SIGKILL left.
+under supervisord until told to stop. A home has one run at a time.
 """
 
 import contextlib
-import ctypes
 import fcntl
-import http.client
 import os
 import re
-import shlex
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
-
 from console import embedded, roles
-
-ROOT = Path(__file__).resolve().parent.parent
-MARK = "STEADYHAND_RUN_ID"
-READY_SECONDS = 60
-CHILD_SECONDS = 8
-"""How long web and keeper may take to finish what they are at."""
-STOP_SECONDS = 11
-"""How long supervisord may take to stop both, before it is killed."""
-
-
-class Problem(Exception):
-    """Why the console cannot run, in words for whoever started it."""
-
-
-class Stopped(Exception):
-    """We were told to stop while starting."""
-
-
-@dataclass
-class Run:
-    """One run of the console on a home."""
-
-    home: Path
-    port: int
-    stop: threading.Event
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def environment(self, role: str) -> dict[str, str]:
-        """What a child is given. Never DATABASE_URL: only its own role's URL, in database.json."""
-        kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        ours = {"STEADYHAND_HOME": str(self.home), "STEADYHAND_ROLE": role, MARK: self.id}
-        return {**kept, **ours, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
-
-    def check(self) -> None:
-        """Raise `Stopped` once told to stop."""
-        if self.stop.is_set():
-            raise Stopped
-
-    def log(self, name: str) -> Path:
-        """Where the output of a program goes."""
-        return self.home / "logs" / f"{name}.log"
+from console.leftovers import end_all, end_leftovers, marked
+from console.one_run import ROOT, Problem, Run, Stopped
+from console.supervise import STOP_SECONDS, await_ready, children, supervisor, watch
 
 
 def main() -> int:
@@ -74,13 +28,13 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    follow = parent_gone() if "--under-make" in sys.argv[1:] else lambda: False
+    abandoned = parent_gone() if "--under-make" in sys.argv[1:] else lambda: False
     try:
         home = find_home()
         os.umask(0o077)
         with only_run(home, stop):
             end_leftovers(home)
-            serve(Run(home, choose_port(os.environ.get("PORT", "8000")), stop), follow)
+            serve(Run(home, choose_port(os.environ.get("PORT", "8000")), stop), abandoned)
     except Stopped:
         return 0
     except (Problem, roles.DatabaseProblem) as problem:
@@ -92,8 +46,8 @@ def main() -> int:
     return 0
 
 
-def serve(run: Run, follow: Callable[[], bool]) -> None:
-    """Start everything, wait until told to stop, and stop everything, whatever happens."""
+def serve(run: Run, abandoned: Callable[[], bool]) -> None:
+    """Start everything, wait until told to stop or abandoned, and stop everything regardless."""
     directory = run.home / "run"
     for made in (directory, run.home / "logs"):
         made.mkdir(mode=0o700, exist_ok=True)
@@ -106,7 +60,7 @@ def serve(run: Run, follow: Callable[[], bool]) -> None:
             write_state(run, process)
             say(f"logs in {run.home / 'logs'}")
             say(f"ready {url(run)}")
-            watch(run, process, follow)
+            watch(run, process, abandoned)
     finally:
         (run.home / "run.lock").write_text(f"{os.getpid()} ending")
         (directory / "state.json").unlink(missing_ok=True)
@@ -149,7 +103,7 @@ def only_run(home: Path, stop: threading.Event) -> Iterator[None]:
     """Hold the home. Waits for a run that is ending; refuses beside any other."""
     with (home / "run.lock").open("a+") as file:
         begun = time.monotonic()
-        while not _held(file.fileno()):
+        while not _take_lock(file.fileno()):
             pid, _, state = (home / "run.lock").read_text().partition(" ")
             if time.monotonic() - begun > (2 * STOP_SECONDS if state else 1):
                 raise Problem(
@@ -161,61 +115,12 @@ def only_run(home: Path, stop: threading.Event) -> Iterator[None]:
         yield
 
 
-def _held(descriptor: int) -> bool:
+def _take_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
-
-
-def end_leftovers(home: Path) -> None:
-    """End what an earlier run left when it was killed. PostgreSQL is adopted instead."""
-    with contextlib.suppress(FileNotFoundError):
-        last = (home / "run" / "id").read_text().strip()
-        if left := end_all(lambda: marked(last), patience=CHILD_SECONDS):
-            raise Problem(f"processes of an earlier run do not end: {[p.pid for p in left]}")
-
-
-def end_all(find: Callable[[], list[psutil.Process]], patience: float) -> list[psutil.Process]:
-    """End all that `find` finds: ask each once, after `patience` seconds insist.
-
-    Returns what is still there 5 s later.
-    """
-    begun = time.monotonic()
-    asked: set[int] = set()
-    while left := find():
-        waited = time.monotonic() - begun
-        if waited > patience + 5:
-            return left
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                if waited > patience:
-                    process.kill()
-                elif process.pid not in asked:
-                    process.terminate()
-        asked |= {process.pid for process in left}
-        time.sleep(0.05)
-    return []
-
-
-def marked(run_id: str) -> list[psutil.Process]:
-    """Our user's processes that carry the run's id."""
-    return [
-        process
-        for process in psutil.process_iter()
-        if run_id and process.pid != os.getpid() and _environment(process).get(MARK) == run_id
-    ]
-
-
-def _environment(process: psutil.Process) -> Mapping[str, str]:
-    try:
-        if process.uids().real != os.getuid():
-            return {}
-        found: dict[str, str] = process.environ()
-    except (psutil.Error, OSError):
-        return {}
-    return found
 
 
 def choose_port(wanted: str) -> int:
@@ -255,164 +160,6 @@ def prepare(run: Run) -> None:
         raise Problem(f"`manage.py prepare` failed with status {process.returncode}")
 
 
-@contextlib.contextmanager
-def supervisor(run: Run) -> Iterator[subprocess.Popen[bytes]]:
-    """Supervisord with web and keeper, stopped at the end."""
-    run.check()
-    config = run.home / "run" / "supervisord.conf"
-    config.write_text(configuration(run))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        cwd=ROOT,
-        env=run.environment("web"),
-        stdin=subprocess.DEVNULL,
-        process_group=0,
-        preexec_fn=follow_in_death,  # noqa: PLW1509 - no thread is running here
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def follow_in_death() -> None:
-    """Have the kernel send SIGTERM when the manager dies, where it can (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-
-
-def configuration(run: Run) -> str:
-    """What supervisord reads: no port or socket of its own, logs that rotate."""
-    sections = {
-        "supervisord": {
-            "nodaemon": "true",
-            "silent": "true",
-            "loglevel": "info",
-            "logfile": literal(run.log("supervisord")),
-            "pidfile": literal(run.home / "run" / "supervisord.pid"),
-            "childlogdir": literal(run.home / "logs"),
-            "umask": "077",
-            **({"user": "root"} if os.getuid() == 0 else {}),
-        },
-        "program:web": program(run, "web", web_command(run.port)),
-    }
-    if keepers := number("KEEPERS", 1):
-        command = [sys.executable, "manage.py", "keeper"]
-        sections["program:keeper"] = {
-            **program(run, "worker", command, "keeper_%(process_num)d"),
-            "process_name": "keeper_%(process_num)d",
-            "numprocs": str(keepers),
-        }
-    return "".join(
-        f"[{title}]\n" + "".join(f"{name}={value}\n" for name, value in section.items())
-        for title, section in sections.items()
-    )
-
-
-def program(run: Run, role: str, command: list[str], log: str = "web") -> dict[str, str]:
-    """A program that is never given up: each failed start is followed by a wait a second longer."""
-    return {
-        "command": literal(shlex.join(command)),
-        "directory": literal(ROOT),
-        "environment": f'STEADYHAND_ROLE="{role}"',
-        "autorestart": "true",
-        "startsecs": "2",
-        "startretries": "1000000",
-        "stopwaitsecs": str(CHILD_SECONDS),
-        "killasgroup": "true",
-        "redirect_stderr": "true",
-        # This one is expanded twice over.
-        "stdout_logfile": f"{literal(literal(run.home / 'logs'))}/{log}.log",
-        "stdout_logfile_maxbytes": "10MB",
-        "stdout_logfile_backups": "3",
-    }
-
-
-def literal(text: object) -> str:
-    """Text that supervisord is not to expand."""
-    return str(text).replace("%", "%%")
-
-
-def web_command(port: int) -> list[str]:
-    """The web server. What waits for a reading holds a thread, so there are more than cores."""
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "console.wsgi:application"),
-        *("--host", "127.0.0.1", "--port", str(port), "--http", "1", "--no-ws"),
-        *("--workers", str(number("WEB_WORKERS", 2))),
-        *("--blocking-threads", str(number("WEB_THREADS", 16))),
-        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "5"),
-        *("--no-access-log", "--log-level", "warning"),
-    ]
-
-
-def number(name: str, default: int) -> int:
-    """A count from the environment."""
-    value = os.environ.get(name) or str(default)
-    if not value.isdecimal():
-        raise Problem(f"{name} is a number, not {value!r}")
-    return int(value)
-
-
-def await_ready(run: Run, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the console answers; a server or worker process that ends first is a failure."""
-    deadline = time.monotonic() + READY_SECONDS
-    seen: set[int] = set()
-    while not answers(run.port):
-        run.check()
-        if process.poll() is not None:
-            raise Problem(f"supervisord ended.\n{tail(run.log('supervisord'))}")
-        now = web_processes(process.pid)
-        if seen - now:
-            raise Problem(f"web ended before it was ready.\n{tail(run.log('web'))}")
-        if time.monotonic() > deadline:
-            raise Problem(f"not ready within {READY_SECONDS} s.\n{tail(run.log('web'))}")
-        seen |= now
-        run.stop.wait(0.05)
-
-
-def answers(port: int) -> bool:
-    """Whether the console says that it is ready."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def children(supervisor_pid: int) -> dict[str, psutil.Process]:
-    """The programs that supervisord runs now, by name."""
-    try:
-        found = psutil.Process(supervisor_pid).children()
-    except psutil.NoSuchProcess:
-        return {}
-    named = {_environment(child).get("SUPERVISOR_PROCESS_NAME"): child for child in found}
-    return {name: child for name, child in named.items() if name}
-
-
-def web_processes(supervisor_pid: int) -> set[int]:
-    """The web server and its workers."""
-    server = children(supervisor_pid).get("web")
-    if server is None:
-        return set()
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return {server.pid, *(worker.pid for worker in server.children())}
-    return set()
-
-
-def tail(log: Path, lines: int = 25) -> str:
-    """The end of a log, under its name."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join([f"The end of {log}:", *text.splitlines()[-lines:]])
-
-
 def write_state(run: Run, process: subprocess.Popen[bytes]) -> None:
     """Say what runs, for tests and for whoever looks."""
     state = {
@@ -424,39 +171,6 @@ def write_state(run: Run, process: subprocess.Popen[bytes]) -> None:
         "children": {name: child.pid for name, child in children(process.pid).items()},
     }
     roles.write_private(run.home / "run" / "state.json", state)
-
-
-def watch(run: Run, process: subprocess.Popen[bytes], follow: Callable[[], bool]) -> None:
-    """Return once told to stop; supervisord's death is a failure."""
-    web = children(process.pid).get("web")
-    while not run.stop.wait(0.1):
-        if process.poll() is not None:
-            raise Problem(f"supervisord ended.\n{tail(run.log('supervisord'))}")
-        if follow():
-            return
-        if web is None or not _lives(web):
-            # A killed web server's workers go on serving beside those of the next one.
-            end_all(lambda: strays(run.id, process.pid), patience=CHILD_SECONDS)
-            web = children(process.pid).get("web")
-
-
-def strays(run_id: str, supervisor_pid: int) -> list[psutil.Process]:
-    """Processes of the run that have lost their parent."""
-    # Listed before the tree is, or a child born in between would be taken for a stray.
-    found = marked(run_id)
-    try:
-        tree = psutil.Process(supervisor_pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-    kept = {supervisor_pid, *(process.pid for process in tree)}
-    return [process for process in found if process.pid not in kept]
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def parent_gone() -> Callable[[], bool]:

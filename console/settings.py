@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "guardian",
 ]
 MIDDLEWARE = [
+    "console.api.errors.ProblemsOnly",
     "django.middleware.security.SecurityMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -166,6 +167,9 @@ LANGUAGE_CODE = "en"
 USE_I18N = False
 TIME_ZONE = "UTC"
 USE_TZ = True
+
+# How long a worker or keeper may hold an effect; longer than any call may take.
+LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
 
 # Networks that may pull the lists without a token, such as the firewalls'.
 LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ import httpx2 as httpx
 import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
+EVERYTHING = ("read", "lists", "incidents", "ask:ban-network", "ask:lift-ban")
+"""The scopes of a token that may do whatever its caller may."""
 
 
 def eventually[T](ask: Callable[[], T], seconds: float = 20, what: str = "") -> T:
@@ -109,6 +113,77 @@ class Console:
             f"print(make_token(c, Caller.objects.get(username='ana'), 'test', {list(scopes)!r}))\n"
         )
         return self.python(code).strip()
+
+    def new_caller(
+        self, username: str, *groups: str, kind: str = "service", scopes: Sequence[str] = EVERYTHING
+    ) -> Api:
+        """Somebody new in these groups, with a token of their own, as the database's owner adds them."""
+        prefix = secrets.token_hex(6)
+        token = f"sh_{prefix}_{secrets.token_urlsafe(32)}"
+        with self.database() as connection:
+            connection.execute(
+                "INSERT INTO caller (id, username, kind, password, first_name, last_name, email,"
+                " is_superuser, is_staff, is_active, date_joined)"
+                " VALUES (gen_random_uuid(), %s, %s, '!', %s, '', '', false, false, true, now())",
+                [username, kind, username.title()],
+            )
+            connection.execute(
+                "INSERT INTO api_token (id, prefix, digest, name, caller_id, owner_id, scopes, created_at,"
+                " expires_at) SELECT gen_random_uuid(), %s, %s, 'test', c.id, a.id, %s, now(),"
+                " now() + interval '1 day' FROM caller c, caller a"
+                " WHERE c.username = %s AND a.username = 'ana'",
+                [prefix, hashlib.sha256(token.encode()).digest(), list(scopes), username],
+            )
+        for group in groups:
+            self.join(username, group)
+        return self.api(token)
+
+    def join(self, username: str, group: str) -> None:
+        """Give somebody the rights of a group."""
+        with self.database() as connection:
+            connection.execute(
+                "INSERT INTO caller_groups (caller_id, group_id) SELECT c.id, g.id"
+                " FROM caller c, auth_group g WHERE c.username = %s AND g.name = %s",
+                [username, group],
+            )
+
+    def leave(self, username: str, group: str) -> None:
+        """Take the rights of a group from somebody."""
+        with self.database() as connection:
+            connection.execute(
+                "DELETE FROM caller_groups USING caller c, auth_group g WHERE caller_id = c.id"
+                " AND group_id = g.id AND c.username = %s AND g.name = %s",
+                [username, group],
+            )
+
+    def rewrite(self, table: str, guard: str, change: str, *params: Any) -> None:
+        """UPDATE what a trigger keeps from changing, as only the owner can: it is put aside meanwhile."""
+        with self.database() as connection, connection.transaction():
+            connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER {guard}")
+            changed = connection.execute(f"UPDATE {table} SET {change}", params).rowcount
+            connection.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {guard}")
+        assert changed == 1, f"{changed} rows of {table} were rewritten"
+
+    @contextlib.contextmanager
+    def keeper_halted(self) -> Iterator[None]:
+        """Nothing is delivered meanwhile: the keeper stands still, between two of its transactions."""
+        pid = self.state["children"]["keeper_0"]
+        eventually(lambda: self._halt(pid), what="the keeper stands still")
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def _halt(self, pid: int) -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        busy = self.value(
+            "SELECT (SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'virtualxid' AND usename = 'steadyhand_worker')"
+            " + (SELECT count(*) FROM effect WHERE state = 'executing')"
+        )
+        if busy:
+            os.kill(pid, signal.SIGCONT)
+        return not busy
 
     def python(self, code: str, role: str = "owner") -> str:
         """Run Python with Django set up on this console's database; what it printed."""

@@ -88,6 +88,8 @@ class Action(ABC):
     lane: ClassVar[str]
     group: ClassVar[str]
     inverse: ClassVar[str | None]
+    takes_back: ClassVar[bool] = False
+    """True of a lift: its whole point is to take back what its inverse did."""
     d3fend: ClassVar[tuple[str, ...]]
     capabilities: ClassVar[frozenset[str]]
     params: ClassVar[tuple[Param, ...]]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from fractions import Fraction
 
 from actions.catalogue import _ends
 from actions.catalogue._base import Action, Answers, Intent, Param, Preview, Relation, Step, Values
 from actions.errors import ParamsRefused
 from actions.subjects import Subject
 
-ENOUGH = 0.9
+ENOUGH = Fraction(9, 10)
 """A standing ban that lasts this share of a length that is asked for is enough (contract §3)."""
 
 
@@ -70,8 +71,8 @@ class BanNetwork(Action):
             return Relation.MORE
         if standing.until >= asked.until:
             return Relation.COVERED
-        left = (standing.until - now).total_seconds()
-        if asked.span is not None and left >= ENOUGH * asked.span:
+        left = (standing.until - now) // timedelta(milliseconds=1)
+        if asked.span is not None and left >= ENOUGH * asked.span * 1000:
             return Relation.COVERED
         return Relation.MORE
 

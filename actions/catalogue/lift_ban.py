@@ -18,6 +18,7 @@ class LiftBan(Action):
     lane = "ban"
     group = "Network"
     inverse = "ban-network"
+    takes_back = True
     d3fend = ("D3-RNA",)
     capabilities = frozenset({"network.deny"})
     params = ()

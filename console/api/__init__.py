@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError
+import psycopg
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -55,8 +56,13 @@ def _nowhere(request: HttpRequest, error: Http404) -> HttpResponse:
 
 
 @api.exception_handler(DatabaseError)
-def _unrecorded(request: HttpRequest, error: DatabaseError) -> HttpResponse:
+@api.exception_handler(InterfaceError)
+@api.exception_handler(psycopg.OperationalError)
+@api.exception_handler(psycopg.InterfaceError)
+def _unrecorded(request: HttpRequest, error: Exception) -> HttpResponse:
     log.warning("no database: %s", type(error).__name__)
+    if isinstance(error, psycopg.Error):
+        connection.close()  # Django has not seen this error, and would go on using a dead line.
     return problem(
         503,
         "not_recorded",

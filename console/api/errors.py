@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 
 from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, Unauthenticated
 
@@ -60,6 +60,41 @@ def of_refusal(refusal: Refusal) -> HttpResponse:
     status = refusal.facts.get("status") or _BY_CODE.get(refusal.code)
     if not isinstance(status, int):
         status = next((s for kind, s in _STATUS.items() if isinstance(refusal, kind)), 422)
-    disposition = {503: "not_recorded", 403: "refused"}.get(status, "")
+    given = refusal.facts.get("disposition")
+    disposition = str(given or {503: "not_recorded", 403: "refused"}.get(status, ""))
     field = refusal.facts.get("field")
     return problem(status, refusal.code, refusal.message, disposition=disposition, field=field)
+
+
+class ProblemsOnly:
+    """Middleware: whatever goes wrong under /api/ is told as a problem, never as a page.
+
+    A NUL in an address or its query, which the database cannot hold, names nothing that there is.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            return problem(400, "bad_address", "The address holds a NUL character. Nothing changed.")
+        response = self.get_response(request)
+        if response.status_code < 400 or not request.path_info.startswith("/api/"):
+            return response
+        if response["Content-Type"].startswith("text/html"):
+            return _as_problem(response)
+        return response
+
+
+_PLAIN = {
+    404: "There is nothing here. Nothing changed.",
+    405: "This address does not take that method. Nothing changed.",
+}
+
+
+def _as_problem(page: HttpResponse) -> HttpResponse:
+    status = page.status_code
+    told = problem(status, "http", _PLAIN.get(status, f"{HTTPStatus(status).phrase}."))
+    if "Allow" in page:
+        told["Allow"] = page["Allow"]
+    return told

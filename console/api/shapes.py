@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +15,7 @@ from actions import keys, subjects
 from actions.catalogue._base import Action
 from actions.catalogue._ends import moment
 from actions.compare import Ask
-from actions.errors import ParamsRefused, Refusal
+from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.history import Present
 from actions.issue import Answer
 from actions.registry import registry
@@ -61,13 +62,20 @@ def read[M: BaseModel](request: HttpRequest, model: type[M]) -> M:
             {"status": 415},
         )
     try:
-        return model.model_validate(strict.loads(request.body))
+        return model.model_validate(strict.loads(_body(request)))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         field = ".".join(str(part)[:40] for part in first["loc"]) or "the body"
         raise ParamsRefused(
             "bad_body", f"{field}: {first['msg']}. Nothing changed.", {"field": field}
         ) from None
+
+
+def _body(request: HttpRequest) -> bytes:
+    try:
+        return request.body
+    except RequestDataTooBig:
+        raise strict.too_large() from None
 
 
 def incident_number(ref: str | None) -> int | None:
@@ -91,13 +99,21 @@ def reason_of(text: str | None) -> str:
     return reason
 
 
+def _action(name: str) -> Action:
+    try:
+        return registry.action(name)
+    except NotFound as unknown:
+        message = f"{unknown.message} Nothing changed."
+        raise NotFound(unknown.code, message, {"disposition": "refused"}) from None
+
+
 def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
     """What the body asks for, canonical. Raises Refusal, ParamsRefused or SubjectRefused."""
     if body.action is None or body.subject is None:
         raise ParamsRefused(
             "bad_body", "Name an action and a subject, or a draft. Nothing changed.", {}
         )
-    action: Action = registry.action(body.action)
+    keys.canonical(body.params)
     if body.again and seen is None:
         raise ParamsRefused(
             "again_needs_seen",
@@ -106,6 +122,9 @@ def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
             {"field": "seen"},
         )
     subject = subjects.canonical(body.subject.kind, body.subject.name)
+    reason, incident = reason_of(body.reason), incident_number(body.incident)
+    # Last, so that a faulty request is told the same whether there is such an action or not.
+    action = _action(body.action)
     if subject.kind != action.kind:
         raise ParamsRefused(
             "bad_kind",
@@ -116,10 +135,10 @@ def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
         action=action,
         subject=subject,
         params=body.params,
-        reason=reason_of(body.reason),
+        reason=reason,
         key=key,
         via="api",
-        incident=incident_number(body.incident),
+        incident=incident,
         seen=seen,
         again=body.again,
     )

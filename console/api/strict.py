@@ -43,7 +43,7 @@ def loads(body: bytes) -> object:
     and lone surrogates.
     """
     if len(body) > LARGEST:
-        raise BadJSON(f"The body is larger than {LARGEST} bytes.", {"limit": LARGEST})
+        raise too_large()
     text = _text(body)
     # Counting is a fast upper bound; only a body with many brackets is worth a real look.
     if body.count(b"[") + body.count(b"{") > DEEPEST:
@@ -60,6 +60,11 @@ def loads(body: bytes) -> object:
     if b"\\u" in body:
         _check_strings(value)
     return value
+
+
+def too_large() -> BadJSON:
+    """The refusal of a body beyond LARGEST."""
+    return BadJSON(f"The body is larger than {LARGEST} bytes.", {"limit": LARGEST})
 
 
 def _text(body: bytes) -> str:

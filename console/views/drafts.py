@@ -86,7 +86,10 @@ def _field(form: AskForm, refusal: Refusal) -> str | None:
 
 def _form(request: HttpRequest, action: Action, form: AskForm, status: int = 200) -> HttpResponse:
     about = [
-        ("Undo", registry.action(action.inverse).title if action.inverse else "There is no way back"),
+        (
+            "Undo",
+            registry.action(action.inverse).title if action.inverse else "There is no way back",
+        ),
         ("What is the same intent", action.answers.identifies),
         ("What can happen twice", action.answers.duplicates),
     ]
@@ -231,9 +234,7 @@ def _to_operation(request: HttpRequest, told: Answer) -> HttpResponse:
     return response
 
 
-def _told(
-    request: SignedIn, draft: Draft, status: int, banner: wording.Outcome
-) -> HttpResponse:
+def _told(request: SignedIn, draft: Draft, status: int, banner: wording.Outcome) -> HttpResponse:
     """The draft's page again, saying what happened; for htmx only the saying."""
     if getattr(request, "htmx", False):
         return render(request, "parts/banner.html", {"banner": banner}, status=status)
@@ -241,4 +242,3 @@ def _told(
         return render(request, "told.html", {"banner": banner, "draft": draft}, status=status)
     context = {**_context(_revisit(request, draft)), "banner": banner}
     return render(request, "draft.html", context, status=status)
-

@@ -10,19 +10,25 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 from ninja import Router
 
+from actions import blocklists
+from actions.blocklists import BlockList
 from actions.errors import NotFound, Refusal, Unauthenticated
 from actions.models import Caller, Pull
 from actions.subjects import Subject
+from console.access import SignedIn, page
 from console.api.auth import principal
 from console.api.errors import of_refusal
+from console.views.loading import load
 
 router = Router(tags=["lists"])
 
-_ENTRIES = (
-    "SELECT network::text FROM blocklist_entry WHERE list = %s AND blocked ORDER BY network"
-)
+_ENTRIES = "SELECT network::text FROM blocklist_entry WHERE list = %s AND blocked ORDER BY network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,30 @@ def _unknown() -> HttpResponse:
     return response
 
 
-def index(request: HttpRequest) -> HttpResponse:
-    """A page in the making."""
-    return HttpResponse(status=404)
+@page
+@require_safe
+def index(request: SignedIn) -> HttpResponse:
+    """Every list with its first entries, and who pulls it."""
+    found = load(lambda: blocklists.lists(request.rights.sees))
+    shown = None if found is None else [_shown(request, one) for one in found]
+    context = {"lists": shown, "most": blocklists.MOST, "as_of": timezone.now()}
+    return render(request, "lists.html", context, status=503 if found is None else 200)
+
+
+def _shown(request: HttpRequest, one: BlockList) -> dict[str, object]:
+    path = reverse("list", args=[one.name])
+    entries = [
+        {
+            "entry": entry,
+            "label": Subject("network", entry.network, 0).label,
+            "url": reverse("subject", args=["network", entry.network]),
+        }
+        for entry in one.entries
+    ]
+    return {
+        "list": one,
+        "entries": entries,
+        "path": path,
+        "url": request.build_absolute_uri(path),
+        "behind": sum(not consumer.current for consumer in one.consumers),
+    }

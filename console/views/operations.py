@@ -96,7 +96,9 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "effects": [_effect(effect) for effect in told["effects"]],
         "effects_summary": f"{done} of {len(told['effects'])} in place",
         "graph": _graph(told),
-        "strip": pictures.strip([(a["at"], a["disposition"]) for a in arrivals]) if arrivals else None,
+        "strip": pictures.strip([(a["at"], a["disposition"]) for a in arrivals])
+        if arrivals
+        else None,
         "arrivals": _arrivals(arrivals, every=every),
         "arrivals_summary": _counted(arrivals, told),
         "asked": _asked(told),
@@ -186,7 +188,9 @@ def _arrivals(arrivals: Sequence[dict[str, Any]], *, every: bool) -> list[dict[s
     if every or len(rows) <= FOLD_OVER or any(a["disposition"] != "existing" for a in middle):
         return rows
     start, end = middle[0]["at"], middle[-1]["at"]
-    fold = f"{len(middle)} more between {start:%H:%M:%S} and {end:%H:%M:%S} UTC, all changed nothing."
+    fold = (
+        f"{len(middle)} more between {start:%H:%M:%S} and {end:%H:%M:%S} UTC, all changed nothing."
+    )
     return [*rows[:SHOWN_FIRST], {"fold": fold}, *rows[-SHOWN_LAST:]]
 
 

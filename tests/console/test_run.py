@@ -17,7 +17,8 @@ from typing import Any
 import psutil
 import pytest
 
-from console import embedded, run
+from console import embedded, leftovers, supervise
+from console.one_run import MARK, ROOT
 
 
 class Console:
@@ -32,7 +33,7 @@ class Console:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         process = subprocess.Popen(
             [sys.executable, "-m", "console.run"],
-            cwd=run.ROOT,
+            cwd=ROOT,
             env={**kept, "STEADYHAND_HOME": str(self.home), "PORT": "0", **settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -59,7 +60,7 @@ class Console:
     def processes(self) -> list[psutil.Process]:
         """All of the console's that run, PostgreSQL among them; not the manager."""
         identity = self.home / "run" / "id"
-        found = run.marked(identity.read_text()) if identity.exists() else []
+        found = leftovers.marked(identity.read_text()) if identity.exists() else []
         server = embedded.running(self.home)
         return [*found, *([server.process, *server.process.children()] if server else [])]
 
@@ -68,7 +69,7 @@ class Console:
             if process.poll() is None:
                 process.terminate()
             process.communicate(timeout=30)
-        run.end_leftovers(self.home)
+        leftovers.end_leftovers(self.home)
         embedded.stop(self.home)
 
 
@@ -104,7 +105,7 @@ def test_a_run_is_ready_refuses_another_beside_it_and_ends_clean_on_sigint(
     state = console.state()
     assert state["manager"] == process.pid
     assert set(state["children"]) == {"web", "keeper_0"}
-    assert run.answers(state["port"])
+    assert supervise.answers(state["port"])
     assert stat.S_IMODE((console.home / "run" / "state.json").stat().st_mode) == 0o600
 
     status, told = finish(console.begin())
@@ -156,8 +157,8 @@ def test_a_killed_web_server_is_replaced_and_leaves_no_workers_behind(console: C
     web = psutil.Process(state["children"]["web"])
     old = {web.pid, *(worker.pid for worker in web.children())}
     web.kill()
-    until(lambda: not old & {found.pid for found in run.marked(state["run"])})
-    until(lambda: run.answers(state["port"]))
+    until(lambda: not old & {found.pid for found in leftovers.marked(state["run"])})
+    until(lambda: supervise.answers(state["port"]))
 
 
 def test_without_its_supervisor_all_ends_and_says_so(console: Console) -> None:
@@ -207,14 +208,14 @@ time.sleep(600)
 def test_leftovers_are_asked_to_end_and_then_made_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "CHILD_SECONDS", 0.2)
+    monkeypatch.setattr(leftovers, "CHILD_SECONDS", 0.2)
     mine, other = uuid.uuid4().hex, uuid.uuid4().hex
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "id").write_text(mine)
     started = [
         subprocess.Popen(
             [sys.executable, "-c", STUBBORN],
-            env={**os.environ, run.MARK: identity},
+            env={**os.environ, MARK: identity},
             stdout=subprocess.PIPE,
         )
         for identity in (mine, other)
@@ -224,7 +225,7 @@ def test_leftovers_are_asked_to_end_and_then_made_to(
         for process in started:
             assert process.stdout is not None
             assert process.stdout.readline() == b"deaf\n"
-        run.end_leftovers(tmp_path)
+        leftovers.end_leftovers(tmp_path)
         assert leftover.wait(5) == -signal.SIGKILL
         assert stranger.poll() is None
     finally:
@@ -254,7 +255,7 @@ print("gone", flush=True)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_under_make_ends_when_make_is_interrupted_or_dies(number: signal.Signals) -> None:
     make = subprocess.Popen(
-        [sys.executable, "-c", MAKE, WATCHER], cwd=run.ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", MAKE, WATCHER], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     assert make.stdout is not None
     assert make.stdout.readline() == "watching\n"

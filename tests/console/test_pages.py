@@ -1,0 +1,459 @@
+"""The pages, as people without JavaScript see them."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+
+import httpx2 as httpx
+import pytest
+
+from tests.console_process import Api, Browser, Console
+
+FORM = re.compile(r"<form\b[^>]*>.*?</form>", re.DOTALL)
+BUTTON = re.compile(r"<button\b[^>]*>(.*?)</button>", re.DOTALL)
+KEY = re.compile(r'name="key" value="([^"]+)"')
+
+
+@pytest.fixture
+def admin(console: Console) -> Browser:
+    """Sam, who may ask and reads the log."""
+    given = console.credentials["people"]["sam"]
+    return Browser(console.url, given["username"], given["password"])
+
+
+@pytest.fixture
+def stranger(console: Console) -> Iterator[httpx.Client]:
+    """Somebody who has not signed in."""
+    with httpx.Client(base_url=console.url, timeout=60) as client:
+        yield client
+
+
+@pytest.fixture
+def incident(runbook: Api, network: str) -> str:
+    """An incident with a ban of `network`, asked for twice, and lifted."""
+    ref = runbook.incident("Phishing, finance")
+    key = uuid.uuid4().hex
+    for _ in range(2):
+        runbook.ban(network, incident=ref, key=key, wait=10)
+    runbook.lift(network, incident=ref, wait=10)
+    return ref
+
+
+@pytest.fixture
+def pages(incident: str, network: str) -> list[str]:
+    """Every page that a person without a right to the log may read."""
+    return [
+        "/",
+        "/actions",
+        "/actions/ban-network",
+        "/actions/lift-ban",
+        f"/incidents/{incident}",
+        "/subjects",
+        f"/subjects/network/{network}/32",
+        "/lists",
+    ]
+
+
+def show(browser: Browser, path: str, **params: str) -> str:
+    """The page at `path`, which must be there."""
+    page = browser.http.get(path, params=params)
+    assert page.status_code == 200, f"{path}: {page.status_code}"
+    return page.text
+
+
+def test_a_responder_and_an_auditor_can_read_every_page(
+    responder: Browser, auditor: Browser, pages: list[str]
+) -> None:
+    for path in pages:
+        for person in (responder, auditor):
+            assert "</html>" in show(person, path)
+    assert "</html>" in show(auditor, "/log")
+
+
+def test_no_page_holds_inline_script_or_style(responder: Browser, pages: list[str]) -> None:
+    for path in pages:
+        text = show(responder, path)
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son[a-z]+=|\sstyle=", text), path
+
+
+def test_an_auditor_finds_nothing_to_press(auditor: Browser, pages: list[str]) -> None:
+    for path in [*pages, "/log", "/operations"]:
+        text = show(auditor, path)
+        assert "/new" not in text, path
+        posting = [form for form in FORM.findall(text) if 'method="post"' in form]
+        assert [form for form in posting if "/sign-out" not in form] == [], path
+        # Sign out, and what only looks: find, and the filters of a table.
+        assert set(BUTTON.findall(text)) <= {"Find", "Sign out", "Show"}, path
+
+
+def test_an_auditor_cannot_open_an_incident(auditor: Browser) -> None:
+    assert auditor.http.get("/incidents/new").status_code == 404
+    board = show(auditor, "/")
+    sent = auditor.submit("/incidents/new", board, title="Mine", key="inc_" + "x" * 20)
+    assert sent.status_code == 404
+
+
+def test_a_stranger_is_sent_to_sign_in(stranger: httpx.Client, pages: list[str]) -> None:
+    for path in [*pages, "/log", "/incidents/new"]:
+        answer = stranger.get(path)
+        assert answer.status_code == 302, path
+        assert answer.headers["Location"].startswith("/sign-in?next="), path
+
+
+def test_the_log_does_not_exist_for_who_may_not_read_it(
+    responder: Browser, auditor: Browser
+) -> None:
+    assert responder.http.get("/log").status_code == 404
+    assert 'href="/log"' not in show(responder, "/")
+    assert 'href="/log"' in show(auditor, "/")
+
+
+def test_what_is_not_there_is_a_page_in_words(responder: Browser) -> None:
+    for path in (
+        "/incidents/INC-999999",
+        "/incidents/7",
+        "/incidents/INC-0",
+        "/actions/no-such-action",
+        "/subjects/network/nonsense",
+        "/subjects/account/ana",
+        "/nowhere",
+    ):
+        answer = responder.http.get(path)
+        assert answer.status_code == 404, path
+        assert "There is nothing at this address" in answer.text, path
+
+
+# The board
+
+
+def test_the_board_shows_what_just_happened(
+    responder: Browser, incident: str, network: str
+) -> None:
+    text = show(responder, "/")
+    assert network in text
+    assert f"{incident} Phishing, finance" in text
+    assert "2 operations: 2 done" in text
+    assert 'href="/actions/ban-network/new"' in text
+
+
+def test_the_board_tells_how_the_console_does(responder: Browser) -> None:
+    text = show(responder, "/")
+    for words in ("Recording", "Works", "Keepers", "Alive", "Oldest due effect", "Not held"):
+        assert words in text, words
+
+
+def test_the_board_says_what_to_do_about_held_ends(console: Console, responder: Browser) -> None:
+    with console.database() as owner:
+        owner.execute(
+            "INSERT INTO ends_hold (seconds, noticed_at) VALUES (-120, clock_timestamp())"
+        )
+        try:
+            text = show(responder, "/")
+        finally:
+            owner.execute("UPDATE ends_hold SET released_at = clock_timestamp()")
+    assert "manage.py release_ends" in text
+    assert "jumped by -120 seconds" in text
+    assert "release_ends" not in show(responder, "/")
+
+
+def test_what_could_not_be_read_is_never_shown_as_nothing(
+    console: Console, responder: Browser, incident: str
+) -> None:
+    with console.database() as owner:
+        owner.execute("REVOKE SELECT ON heartbeat, operation_facts FROM steadyhand_web")
+        try:
+            text = show(responder, "/")
+        finally:
+            owner.execute("GRANT SELECT ON heartbeat, operation_facts TO steadyhand_web")
+    assert text.count("This does not mean that there are none") == 3
+    assert "No operation has failed" not in text
+    assert incident in text  # what could be read is there
+
+
+def test_the_board_asked_again_tells_only_what_changed(
+    responder: Browser, runbook: Api, fresh_network: Callable[[], str]
+) -> None:
+    def ask(path: str) -> httpx.Response:
+        return responder.http.get(path, headers={"HX-Request": "true"})
+
+    def again(text: str) -> str:
+        found = re.search(r'data-hx-get="([^"]+)"', text)
+        assert found
+        return found[1]
+
+    runbook.ban(fresh_network(), wait=10)
+    whole = show(responder, "/")
+    same = ask(again(whole))
+    assert same.headers["HX-Retarget"] == "#as-of"
+    assert "Just happened" not in same.text
+    name = fresh_network()
+    runbook.ban(name, wait=10)
+    changed = ask(again(whole))
+    assert name in changed.text
+    assert "<html" not in changed.text
+    assert "HX-Retarget" not in changed.headers
+
+
+# The catalogue
+
+
+def test_a_datasheet_has_the_four_answers_and_a_call_that_works(
+    console: Console, responder: Browser, runbook: Api, incident: str
+) -> None:
+    text = show(responder, "/actions/ban-network")
+    for words in ("identifies the intent?", "recorded durably?", "partial success?", "duplicate?"):
+        assert words in text, words
+    assert "D3-ITF" in text
+    assert "Edge block list" in text
+    assert "natural" in text
+    assert "Idempotency-Key" in text
+    assert f"{console.url}/api/v1/operations" in text
+    used = runbook.get("/operations", action="ban-network").json()["operations"]
+    assert used[0]["ref"] in text
+
+
+# Incidents
+
+
+def test_an_incident_form_sent_twice_opens_one(responder: Browser) -> None:
+    form = show(responder, "/incidents/new")
+    key = KEY.search(form)
+    assert key
+    first = responder.submit("/incidents/new", form, title="Leaked CI key", key=key[1])
+    second = responder.submit("/incidents/new", form, title="Leaked CI key", key=key[1])
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.headers["Location"] == second.headers["Location"]
+    assert "Leaked CI key" in show(responder, first.headers["Location"])
+
+
+def test_a_form_already_used_says_so_and_keeps_what_was_typed(responder: Browser) -> None:
+    form = show(responder, "/incidents/new")
+    key = KEY.search(form)
+    assert key
+    opened = responder.submit("/incidents/new", form, title="One", key=key[1])
+    refused = responder.submit("/incidents/new", form, title="Another one", key=key[1])
+    assert refused.status_code == 422
+    assert opened.headers["Location"].removeprefix("/incidents/") in refused.text
+    assert 'value="Another one"' in refused.text
+    assert "<title>Error: " in refused.text
+    fresh = KEY.search(refused.text)
+    assert fresh
+    assert fresh[1] != key[1]
+
+
+@pytest.mark.parametrize("title", ["", "   ", "x" * 201, "a\x00b"])
+def test_a_title_that_cannot_be_kept_is_refused_in_words(responder: Browser, title: str) -> None:
+    form = show(responder, "/incidents/new")
+    key = KEY.search(form)
+    assert key
+    refused = responder.submit("/incidents/new", form, title=title, key=key[1])
+    assert refused.status_code == 422
+    assert "There is a problem" in refused.text
+
+
+def test_an_incident_shows_what_is_still_in_force(
+    responder: Browser, incident: str, network: str
+) -> None:
+    text = show(responder, f"/incidents/{incident}")
+    assert "No; generation 2 came after" in text  # the ban, lifted since
+    assert "2, from 3 requests" in text
+    assert f"/actions/ban-network/new?incident={incident}" in text
+    assert "Changed nothing" in text  # the repeat, in the list of requests
+
+
+# Subjects
+
+
+@pytest.mark.parametrize(
+    "typed, words",
+    [
+        ("203.0.113.300", "is no network"),
+        ("203.0.113.7/24", "perhaps 203.0.113.0/24 was meant"),
+        ("010.0.0.1", "octal"),
+        ("<b>bold</b>", "is no network"),
+    ],
+)
+def test_find_refuses_what_it_cannot_read_in_words(
+    responder: Browser, typed: str, words: str
+) -> None:
+    text = show(responder, "/subjects", q=typed)
+    assert words in text
+    assert "Accepted: one IPv4 or IPv6 address" in text
+    assert "<b>bold" not in text
+    kept = typed.replace("<", "&lt;").replace(">", "&gt;")
+    assert f'id="q" type="search" name="q" value="{kept}"' in text
+
+
+def test_find_leads_to_one_page_however_it_is_written(
+    responder: Browser, network: str, incident: str
+) -> None:
+    for typed in (network, f"{network}/32", f"::ffff:{network}", f" {network} "):
+        found = responder.http.get("/subjects", params={"q": typed})
+        assert found.headers["Location"] == f"/subjects/network/{network}/32"
+    found = responder.http.get("/subjects", params={"q": incident.lower()})
+    assert found.headers["Location"] == f"/incidents/{incident}"
+
+
+def test_a_subject_that_was_never_seen_says_so(responder: Browser) -> None:
+    text = show(responder, "/subjects/network/198.19.255.254/32")
+    assert "nothing was ever done to it here" in text
+    assert "/actions/ban-network/new?subject=198.19.255.254" in text
+
+
+def test_a_subject_shows_every_generation_and_what_is_so_now(
+    responder: Browser, runbook: Api, network: str
+) -> None:
+    runbook.ban(network, "2h", wait=10, reason="it scans")
+    text = show(responder, f"/subjects/network/{network}/32")
+    assert "Blocked until" in text
+    assert "it scans" in text
+    assert '"1"' in text.replace("&quot;", '"')  # for If-Match
+    runbook.lift(network, wait=10, reason="a customer")
+    text = show(responder, f"/subjects/network/{network}/32")
+    assert "Not blocked" in text
+    assert text.index("a customer") < text.index("it scans")
+
+
+def test_a_lift_under_a_wider_ban_says_still_blocked(responder: Browser, runbook: Api) -> None:
+    runbook.ban("100.66.7.0/24", wait=10)
+    runbook.ban("100.66.7.9", wait=10)
+    runbook.lift("100.66.7.9", wait=10)
+    text = show(responder, "/subjects/network/100.66.7.9/32")
+    assert "Blocked, by a ban of a wider network" in text
+    assert 'href="/subjects/network/100.66.7.0/24"' in text
+    assert "No, a wider ban stands" in text
+    around = show(responder, "/subjects/network/100.66.7.0/24")
+    assert "Blocked until" in around
+    never = show(responder, "/subjects/network/100.66.7.200/32")
+    assert "Blocked, by a ban of a wider network" in never
+
+
+def test_a_network_too_wide_to_act_on_can_be_looked_at(responder: Browser) -> None:
+    text = show(responder, "/subjects/network/10.0.0.0/8")
+    assert "too wide to act on" in text
+    assert "/actions/ban-network/new?subject" not in text
+
+
+# Lists
+
+
+def test_a_list_shows_who_has_it_as_it_is_now(
+    responder: Browser, runbook: Api, fresh_network: Callable[[], str]
+) -> None:
+    runbook.ban(fresh_network(), wait=10)
+    runbook.listed()
+    assert "Has it as it is now" in show(responder, "/lists")
+    name = fresh_network()
+    runbook.ban(name, wait=10)
+    text = show(responder, "/lists")
+    assert "Has an earlier one" in text
+    assert "/lists/blocked-networks.txt" in text
+    assert f"{len(runbook.listed())} network" in text
+
+
+# The log
+
+
+def test_the_log_is_searched_on_the_server(
+    auditor: Browser, runbook: Api, network: str, incident: str
+) -> None:
+    asked = runbook.ban(network, "3h", wait=10, reason="Ünïque ‘reason’ 50%_off")
+    ref = asked.json()["operation"]["ref"]
+    assert "nothing is sampled" in show(auditor, "/log")
+    found = show(auditor, "/log", text="ünïque ‘REASON’ 50%_OFF".lower())
+    assert ref in found
+    assert "No record matches" in show(auditor, "/log", text="50%no_such-text")
+    mine = show(auditor, "/log", operation=ref)
+    assert set(re.findall(r"op_[0-9A-Z]{12}", mine)) == {ref}
+    opened = show(auditor, "/log", kind="incident.opened")
+    assert f"Opened {incident}: Phishing, finance" in opened
+    assert "operation.moved, the exact record" not in opened
+
+
+def test_the_log_shows_the_exact_bytes(console: Console, auditor: Browser, runbook: Api) -> None:
+    import html
+
+    title = f"R&D <{uuid.uuid4().hex}>"
+    runbook.incident(title)
+    body = console.value(
+        "SELECT convert_from(body, 'UTF8') FROM log_event ORDER BY id DESC LIMIT 1"
+    )
+    text = show(auditor, "/log", text=title)
+    assert html.escape(body).replace("&#x27;", "&#39;").replace("&#34;", "&quot;") in text.replace(
+        "&#34;", "&quot;"
+    ).replace("&#x27;", "&#39;")
+
+
+def test_the_log_pages_by_cursor_without_a_gap(
+    auditor: Browser, console: Console, runbook: Api
+) -> None:
+    for number in range(60):
+        runbook.incident(f"Number {number}")
+    total = console.value("SELECT count(*) FROM log_event")
+    seen: list[int] = []
+    path = "/log"
+    while path:
+        text = show(auditor, path)
+        seen += [int(number) for number in re.findall(r'<details id="r(\d+)"', text)]
+        older = re.search(r'href="(\?[^"]*)">Older', text)
+        path = "/log" + older[1].replace("&amp;", "&") if older else ""
+    assert seen == sorted(set(seen), reverse=True)
+    assert len(seen) >= total
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"before": "x"},
+        {"before": "-1"},
+        {"before": "9" * 30},
+        {"kind": "k" * 100},
+        {"operation": "op_NONE"},
+        {"text": "'; DROP TABLE log_event; --"},
+    ],
+)
+def test_the_log_answers_nonsense_in_words(auditor: Browser, query: dict[str, str]) -> None:
+    text = show(auditor, "/log", **query)
+    assert "Nothing was looked for" in text or "No record matches" in text
+
+
+# What pages cost
+
+_COUNT = """
+import django; django.setup()
+import json, sys, psycopg
+from django.test import Client
+from actions.models import Caller
+real, count = psycopg.Cursor.execute, [0]
+def counting(self, *args, **kwargs):
+    count[0] += 1
+    return real(self, *args, **kwargs)
+psycopg.Cursor.execute = counting
+client = Client(SERVER_NAME="127.0.0.1")
+client.force_login(Caller.objects.get(username="sam"))
+told = {}
+for path in json.loads(PATHS) * 2:
+    count[0] = 0
+    assert client.get(path).status_code == 200, path
+    told[path] = count[0]
+print(json.dumps(told))
+"""
+
+
+def test_pages_ask_the_database_as_often_however_much_they_show(
+    console: Console, runbook: Api, pages: list[str], incident: str, network: str
+) -> None:
+    paths = [*pages, "/log"]
+    code = _COUNT.replace("PATHS", repr(json.dumps(paths)))
+    before = json.loads(console.python(code, role="web"))
+    for number in range(3):
+        runbook.ban(f"100.67.{number}.1", incident=incident, wait=10)
+        runbook.ban(network, incident=incident, wait=10)
+        runbook.lift(network, incident=incident, wait=10)
+    after = json.loads(console.python(code, role="web"))
+    # One look-up may be left out where there is nothing to look up.
+    assert all(abs(after[path] - before[path]) <= 1 for path in paths), (before, after)
+    assert max(after.values()) <= 15

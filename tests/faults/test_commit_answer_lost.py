@@ -1,0 +1,168 @@
+"""The line to PostgreSQL breaks while a request is being written: what is told is true."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2 as httpx
+import pytest
+
+from tests.console_process import Api, Console, eventually
+from tests.faults.beside import Line, line_to_database, web
+from tests.faults.test_web_killed import assert_once
+
+
+@dataclass
+class Far:
+    """A console whose database is at the other end of a line."""
+
+    line: Line
+    api: Api
+
+
+@pytest.fixture(scope="module")
+def far(console: Console, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    home = tmp_path_factory.mktemp("far") / "home"
+    with line_to_database(console.home, home) as line, web(home) as url:
+        yield Far(line, Api(url, console.token))
+
+
+@pytest.fixture(autouse=True)
+def _mended(far: Far) -> Iterator[None]:
+    far.line.lose, far.line.gone_after, far.line.lost = "", False, 0
+    far.line.mend()
+    yield
+    far.line.mend()
+
+
+def test_a_request_whose_commit_was_not_heard_of_is_told_that_it_was_made(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    key, far.line.lose = uuid.uuid4().hex, "answer"
+    made = far.api.ban(network, key=key)
+    assert far.line.lost == 1
+    assert made.status_code == 201
+    told = made.json()
+    assert (told["disposition"], told["changed"]) == ("created", True)
+    assert "Idempotency-Replayed" not in made.headers
+    assert told["operation"]["arrivals"]["count"] == 1
+    assert_once(console, runbook, told["operation"]["ref"], network, 1)
+    assert far.api.ban(network, key=key).json()["operation"]["ref"] == told["operation"]["ref"]
+
+
+def test_a_request_that_never_reached_the_database_is_written_on_a_new_line(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    far.line.lose = "write"
+    made = far.api.ban(network)
+    assert (far.line.lost, made.status_code) == (1, 201)
+    assert_once(console, runbook, made.json()["operation"]["ref"], network, 1)
+
+
+def test_a_repeat_whose_commit_was_not_heard_of_is_counted_once(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    key = uuid.uuid4().hex
+    ref = far.api.ban(network, key=key, wait=10).json()["operation"]["ref"]
+    for number, again in enumerate((key, uuid.uuid4().hex), 2):
+        far.line.lose = "answer"
+        told = far.api.ban(network, key=again)
+        assert (told.status_code, told.json()["changed"]) == (200, False)
+        assert told.json()["operation"]["ref"] == ref
+        assert told.json()["operation"]["arrivals"]["count"] == number
+    assert far.line.lost == 2
+    assert_once(console, runbook, ref, network, 3)
+
+
+def test_a_refusal_whose_commit_was_not_heard_of_is_told_as_a_refusal(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    with console.keeper_halted():
+        runbook.ban(network)
+        far.line.lose = "answer"
+        told = far.api.lift(network)
+        assert (told.status_code, told.json()["code"]) == (409, "conflict")
+    far.line.lose = "answer"
+    too_wide = far.api.ban("10.0.0.0/8")
+    assert (too_wide.status_code, too_wide.json()["code"]) == (403, "too_wide")
+    far.line.lose = "answer"
+    unknown = far.api.ban(network, incident="INC-999999999")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "no_incident")
+    assert far.line.lost == 3
+
+
+def test_a_write_that_is_committed_long_after_its_line_was_lost_is_not_written_twice(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    """The server is still waiting with the first write when the request tries again."""
+    key, answers = uuid.uuid4().hex, []
+    with console.database() as owner, owner.transaction(force_rollback=True):
+        # Somebody else holds this key for a while, and then lets go of it.
+        owner.execute(
+            "INSERT INTO request (caller_id, key, fingerprint, rules, first_seen_at)"
+            " SELECT id, %s, '', 1, now() FROM caller WHERE username = 'runbook'",
+            [key],
+        )
+        far.line.lose = "late"
+        asking = threading.Thread(target=lambda: answers.append(far.api.ban(network, key=key)))
+        asking.start()
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        eventually(lambda: console.value(waiting) >= 2, what="both writes wait for the key")
+        assert answers == []
+    asking.join(30)
+    made = answers[0]
+    assert (far.line.lost, made.status_code) == (1, 201), made.text
+    told = made.json()
+    assert (told["disposition"], told["changed"]) == ("created", True)
+    assert_once(console, runbook, told["operation"]["ref"], network, 1)
+
+
+def test_with_the_database_gone_for_good_nobody_knows_and_that_is_what_is_told(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    key = uuid.uuid4().hex
+    far.line.gone_after, far.line.lose = True, "answer"
+    told = far.api.ban(network, key=key)
+    assert (told.status_code, told.headers["content-type"]) == (503, "application/problem+json")
+    body = told.json()
+    assert (body["code"], body["disposition"], body["changed"]) == (
+        "unknown_outcome",
+        "not_recorded",
+        False,
+    )
+    assert told.headers["Retry-After"] == "1"
+    assert "do not know" in body["detail"]
+    far.line.mend()
+    again = far.api.ban(network, key=key)
+    assert (again.status_code, again.json()["disposition"]) == (200, "existing")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert_once(console, runbook, again.json()["operation"]["ref"], network, 2)
+
+
+def test_a_line_lost_while_only_looking_is_no_doubt_at_all(
+    far: Far, runbook: Api, network: str
+) -> None:
+    key = uuid.uuid4().hex
+    far.line.cut()
+    told = far.api.ban(network, key=key)
+    assert (told.status_code, told.json()["code"]) == (503, "not_recorded")
+    assert "Nothing changed" in told.json()["detail"]
+    assert runbook.get(f"/requests/{key}").status_code == 404
+
+
+def test_a_reader_s_page_after_the_line_was_mended_needs_no_second_try(
+    far: Far, network: str
+) -> None:
+    ref = far.api.ban(network).json()["operation"]["ref"]
+    far.line.cut()
+    cut = far.api.get(f"/operations/{ref}")
+    assert (cut.status_code, cut.json()["code"]) == (503, "not_recorded")
+    far.line.mend()
+    told: list[httpx.Response] = [far.api.get(f"/operations/{ref}") for _ in range(8)]
+    # Each of the server's threads may find its own line dead once, and no more than that.
+    assert sum(t.status_code != 200 for t in told) <= 4
+    assert {t.status_code for t in told} <= {200, 503}
+    assert far.api.ban(network).status_code == 200
