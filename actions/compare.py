@@ -13,7 +13,8 @@ from uuid import UUID
 
 from actions import keys, plan, states
 from actions.catalogue._base import Action, Intent, Relation
-from actions.standing import Facts, Standing, intent_of, width_refusal
+from actions.errors import ParamsRefused
+from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
 from actions.subjects import Subject
 
 KEY_CLOSES_AFTER = timedelta(hours=24)
@@ -126,7 +127,8 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
     if key.rules != keys.RULES or key.fingerprint != fingerprint:
         return _key_reused(told)
     if told is not None:
-        return Decision("existing", "same_key", _done_by(told), 200, told, replayed=True)
+        exact = _exact_under(ask, seen, key, told)
+        return Decision("existing", "same_key", _done_by(told), 200, told, exact=exact, replayed=True)
     if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
         return None
     return Decision(
@@ -136,6 +138,20 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
         "Nothing changed. Ask again under a new key.",
         412,
     )
+
+
+def _exact_under(ask: Ask, seen: Standing, key: KeySeen, told: Facts) -> bool:
+    """Whether what the key led to has the very end that was asked for when the key first came."""
+    asked_at = ask.draft.created_at if ask.draft else key.first_seen_at
+    own = told.get("requested_by_id") == str(seen.caller_id)
+    try:
+        asked, stands = ask.action.resolve(ask.params, asked_at), intent_of(told)
+    except ParamsRefused:  # it was judged later than it first came, and made sense then
+        return own
+    if asked.until == stands.until:
+        return True
+    # A length was made an end a moment before the key was written down, by whoever made it.
+    return own and asked.span is not None and asked.span == stands.span
 
 
 def _key_reused(told: Facts | None) -> Decision:

@@ -45,7 +45,7 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "operation.requested":
             return f"Asked for, generation {body['generation']}: {_reason(body)}"
         case "request.arrived":
-            return f"Asked again: {body['disposition'].replace('_', ' ')}, nothing else started"
+            return _ARRIVED.get(body["disposition"], "Asked, and refused: nothing changed")
         case "operation.moved":
             return f"Operation: {_word(body['from'])} → {_word(body['to'])}"
         case "effect.moved":
@@ -58,6 +58,16 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
             return f"Its time was over, and nothing was ended: {body['why']}"
         case _:
             return kind.replace(".", " ")
+
+
+_ARRIVED = {
+    "existing": "Asked again: it stood already, and nothing else started",
+    "resumed": "Asked again: what was unfinished was started",
+    "stale": "Asked on what is no longer so: nothing changed",
+    "conflict": "The opposite was asked for meanwhile: nothing changed",
+    "key_reused": "A key of this was sent with other content: nothing changed",
+    "too_soon": "Confirmed before it could be read: nothing changed",
+}
 
 
 def _reason(body: Mapping[str, Any]) -> str:

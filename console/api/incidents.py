@@ -45,7 +45,7 @@ def create(request: HttpRequest) -> HttpResponse:
 @router.get("", summary="List incidents, newest first")
 def index(request: HttpRequest, limit: int = 50) -> dict[str, object]:
     """Incidents, newest first."""
-    principal(request, "read")
+    _some_right(request)
     found = Incident.objects.select_related("opened_by").order_by("-number")
     return {"incidents": [_shape(i) for i in found[: max(1, min(limit, history.MOST))]]}
 
@@ -53,7 +53,7 @@ def index(request: HttpRequest, limit: int = 50) -> dict[str, object]:
 @router.get("/{ref}", summary="Read one incident with its operations")
 def show(request: HttpRequest, ref: str) -> dict[str, object]:
     """One incident and the operations that were asked for because of it."""
-    sees = rights(principal(request, "read").caller.id).sees
+    sees = _some_right(request)
     number = shapes.incident_number(ref)
     incident = Incident.objects.select_related("opened_by").filter(number=number or 0).first()
     if incident is None:
@@ -63,6 +63,14 @@ def show(request: HttpRequest, ref: str) -> dict[str, object]:
         "incident": _shape(incident),
         "operations": [shapes.operation(told) for told in page.facts],
     }
+
+
+def _some_right(request: HttpRequest) -> frozenset[str]:
+    """The actions that the caller may see; who may see none may not see why they were asked for."""
+    sees = rights(principal(request, "read").caller.id).sees
+    if not sees:
+        raise NotFound("no_incident", "There is no such incident.")
+    return sees
 
 
 def _shape(incident: Incident) -> dict[str, object]:

@@ -44,7 +44,11 @@ def hours(number: float) -> timedelta:
 
 
 def operation(
-    *, blocked: bool = True, ends: timedelta | None = hours(24), state: str = "succeeded", **more: Any
+    *,
+    blocked: bool = True,
+    ends: timedelta | None = hours(24),
+    state: str = "succeeded",
+    **more: Any,
 ) -> Facts:
     """The facts of an operation that stands on the lane."""
     return {
@@ -88,7 +92,11 @@ def test_the_same_key_and_content_is_told_what_it_made() -> None:
     asked = ban(NAME)
     seen = replace(NOTHING, key=key_of(asked, operation=1), keyed=operation())
     decision = told(asked, seen)
-    assert (decision.disposition, decision.code, decision.replayed) == ("existing", "same_key", True)
+    assert (decision.disposition, decision.code, decision.replayed) == (
+        "existing",
+        "same_key",
+        True,
+    )
 
 
 @pytest.mark.parametrize(

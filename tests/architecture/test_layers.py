@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 # From the top. A name with a star stands for all that no other row names.
+# A row goes on in lines that are indented.
 ROWS = [
     row.split()
     for row in """
@@ -22,13 +23,14 @@ console.api
 console.api.drafts
 console.api.* console.views.*
 console.api.auth console.api.shapes console.views.rows console.pictures console.record console.forms
-console.views.loading console.api.errors console.api.strict console.access console.wording console.waiting
-console.world console.supervise
+console.views.loading console.api.errors console.api.strict console.access console.wording
+  console.waiting console.world console.supervise
 console.embedded console.leftovers
 console.account console.one_run
 console.roles
 actions.apps actions.keeper actions.prepare
-actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history actions.now actions.overview actions.records actions.blocklists
+actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
+  actions.now actions.overview actions.records actions.blocklists
 actions.compare actions.outbox
 actions.standing actions.adapters actions.settle
 actions.plan actions.policy actions.log
@@ -40,10 +42,19 @@ actions.catalogue.* actions.connectors.*
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.states actions.errors actions.database actions.faults
-console console.apps console.settings console.views console.templatetags console.templatetags.* console.management console.management.commands actions actions.catalogue actions.connectors
-""".strip().splitlines()
+actions actions.catalogue actions.connectors console console.apps console.settings console.views
+  console.templatetags console.templatetags.* console.management console.management.commands
+""".replace("\n  ", " ")
+    .strip()
+    .splitlines()
 ]
-PURE = ("actions.catalogue", "actions.connectors", "actions.states", "actions.keys", "actions.subjects")
+PURE = (
+    "actions.catalogue",
+    "actions.connectors",
+    "actions.states",
+    "actions.keys",
+    "actions.subjects",
+)
 LONGEST_FUNCTION = 50
 LONGEST_FILE = 320
 
@@ -170,9 +181,7 @@ def test_a_file_holds_one_idea(module: str) -> None:
 
 
 def test_most_functions_are_short() -> None:
-    sizes = sorted(
-        f.end_lineno - f.lineno + 1 for m in FILES for f in functions(m) if f.end_lineno
-    )
+    sizes = sorted(f.end_lineno - f.lineno + 1 for m in FILES for f in functions(m) if f.end_lineno)
     assert sizes[len(sizes) // 2] <= 10
     assert sizes[len(sizes) * 95 // 100] <= 30
 

@@ -70,16 +70,15 @@ def test_a_double_click_makes_one_operation(
     ana = sit("ana", javascript=javascript)
     page = ana.draft(network)
     ana.read()
-    page.dblclick(RUN)
+    box = page.locator(RUN).bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for _ in range(2):
+        page.mouse.click(x, y)
     page.wait_for_url("**/operations/*")
     assert _operations(console, network) == 1
-    told = _arrivals(console, network)
-    assert told.count("created") == 1
-    if not javascript:
-        page.reload()
-        expect(page.locator(".outcome").first).to_contain_text("You did this")
-        if len(told) == 2:
-            expect(page.locator(".outcome").first).to_contain_text("The second one changed nothing")
+    assert _arrivals(console, network).count("created") == 1
+    expect(page.locator(".outcome").first).to_contain_text("You did this")
 
 
 def test_back_and_press_again_shows_the_same_operation(

@@ -59,7 +59,7 @@ def pages(incident: str, network: str) -> list[str]:
 
 def show(browser: Browser, path: str, **params: str) -> str:
     """The page at `path`, which must be there."""
-    page = browser.http.get(path, params=params)
+    page = browser.http.get(path, params=params or None)
     assert page.status_code == 200, f"{path}: {page.status_code}"
     return page.text
 
@@ -341,13 +341,14 @@ def test_a_network_too_wide_to_act_on_can_be_looked_at(responder: Browser) -> No
 
 
 def test_a_list_shows_who_has_it_as_it_is_now(
-    responder: Browser, runbook: Api, fresh_network: Callable[[], str]
+    responder: Browser, runbook: Api, network: str
 ) -> None:
-    runbook.ban(fresh_network(), wait=10)
-    runbook.listed()
+    for name in ("100.68.0.9", "100.68.0.10", "2001:db8:68::1", "2001:db8:68::/64"):
+        runbook.ban(name, wait=10)
+    listed = runbook.listed()
+    assert listed.index("100.68.0.9") < listed.index("100.68.0.10")
     assert "Has it as it is now" in show(responder, "/lists")
-    name = fresh_network()
-    runbook.ban(name, wait=10)
+    runbook.ban(network, wait=10)
     text = show(responder, "/lists")
     assert "Has an earlier one" in text
     assert "/lists/blocked-networks.txt" in text

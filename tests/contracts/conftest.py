@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.contracts import inside
-from tests.contracts.inside import Still
+from tests.contracts.inside import Still, ban
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +45,9 @@ def networks(fresh_network: Callable[[], str]) -> Callable[[], str]:
 def name(networks: Callable[[], str]) -> str:
     """The canonical name of a network that no other test uses."""
     return networks()
+
+
+@pytest.fixture
+def operation(still: Still, name: str) -> int:
+    """A ban that was carried out."""
+    return still.made(ban(name))

@@ -3,6 +3,7 @@
 What moves there, a test moved. Importing this module sets Django up, without a database.
 """
 
+# ruff: noqa: E402 - Django is set up before what needs it is imported
 from __future__ import annotations
 
 import atexit
@@ -25,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 import django
+import psycopg
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
@@ -209,13 +211,29 @@ class Still(Console):
             return drafts.ask_of(draft, "api").draft
 
 
+def refused(at: psycopg.Connection, statement: str, *params: object) -> tuple[str, str]:
+    """(SQLSTATE, name of the rule) of what the database says; ("", "") when it lets it through.
+
+    Undone either way.
+    """
+    try:
+        with at.transaction(force_rollback=True):
+            at.execute(statement, params or None)
+            at.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    except psycopg.Error as error:
+        return error.sqlstate or "", error.diag.constraint_name or ""
+    return "", ""
+
+
+MAY_NOT = ("42501", "")
+"""What `refused` says of somebody without the right."""
+
+
 @contextlib.contextmanager
 def without_groups(still: Still, username: str) -> Iterator[None]:
     """A caller has no group, and so no right, meanwhile."""
     caller = still.caller(username)
-    groups = still.rows(
-        "DELETE FROM caller_groups WHERE caller_id = %s RETURNING group_id", caller
-    )
+    groups = still.rows("DELETE FROM caller_groups WHERE caller_id = %s RETURNING group_id", caller)
     try:
         yield
     finally:

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from actions import keys
 from actions.catalogue._base import Action, Intent, Relation, Step
 from actions.errors import ParamsRefused
-from actions.registry import Registry, registry
+from actions.registry import Registry
 from actions.subjects import Subject
-from tests.contracts import inside as _  # sets Django up, which loads the registry
 from tests.contracts.example import EXAMPLES, Paint, Wall, Wash
+from tests.contracts.inside import registry
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SUBJECTS = {"network": Subject("network", "198.51.100.7/32", 1)}
@@ -148,7 +148,7 @@ def takes_what_its_schema_says(action: Action, params: dict[str, object]) -> Non
     assert intent == action.resolve(params, NOW), "the same, asked again"
     keys.canonical(dict(intent.desired))
     if intent.until is not None:
-        assert NOW < intent.until
+        assert intent.until > NOW
         assert intent.until.utcoffset() == timedelta(0)
         assert intent.until.microsecond % 1000 == 0, "as it is written"
 
@@ -253,7 +253,12 @@ LAWS = [
     *(has_an_inverse_on_its_lane_or_says_none, is_carried_out_by_some_connector),
     *(has_a_valid_schema, takes_what_its_schema_says, refuses_what_it_does_not_know),
     *(steps_within_its_capabilities, says_what_it_will_do, is_covered_by_itself, goes_one_way),
-    *(never_swallows, has_exact_nine_tenths, opposes_its_inverse_both_ways, is_ended_by_an_action_of_its_lane),
+    *(
+        never_swallows,
+        has_exact_nine_tenths,
+        opposes_its_inverse_both_ways,
+        is_ended_by_an_action_of_its_lane,
+    ),
 ]
 
 

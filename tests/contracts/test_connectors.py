@@ -213,7 +213,9 @@ STATEMENTS = [says_what_it_promises, is_pure_of_our_models, returns_one_of_four]
 
 @pytest.mark.parametrize("law", STATEMENTS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("kind", [*registry.connectors(), Wall], ids=lambda kind: kind.name)
-def test_every_connector_says(kind: type[Connector], law: Callable[[type[Connector]], None]) -> None:
+def test_every_connector_says(
+    kind: type[Connector], law: Callable[[type[Connector]], None]
+) -> None:
     law(kind)
 
 
@@ -223,7 +225,9 @@ def test_some_action_asks_for_what_it_offers(kind: type[Connector], capability: 
 
 
 # At work under the console: a crash between the call and its settling.
-@pytest.mark.parametrize("action", [a for a in registry.actions() if a.kind == "network" and a.inverse])
+@pytest.mark.parametrize(
+    "action", [a for a in registry.actions() if a.kind == "network" and a.inverse]
+)
 def test_a_crash_after_the_call_is_read_back_and_not_sent_again(
     still: Still, name: str, action: Any
 ) -> None:
@@ -237,7 +241,9 @@ def test_a_crash_after_the_call_is_read_back_and_not_sent_again(
     effect = still.value("SELECT id FROM effect WHERE operation_id = %s", operation)
     with still.acting("worker"):
         assert outbox.claim(effect, "crashes")
-        whole = Effect.objects.select_related("realm", "subject", "operation__subject").get(id=effect)
+        whole = Effect.objects.select_related("realm", "subject", "operation__subject").get(
+            id=effect
+        )
         connector = adapters.connector(str(whole.realm_id), whole.realm_version)
         first = connector.apply(adapters.call_of(whole))
         again = connector.apply(adapters.call_of(whole))

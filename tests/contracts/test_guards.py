@@ -35,7 +35,9 @@ def generations(still: Still, name: str) -> list[int]:
 
 
 # Two at once.
-def test_one_key_sent_for_two_subjects_at_once_stands_for_one(still: Still, networks: Names) -> None:
+def test_one_key_sent_for_two_subjects_at_once_stands_for_one(
+    still: Still, networks: Names
+) -> None:
     key, who = new_key(), still.who()
     one, other = ban(networks(), key=key), ban(networks(), key=key)
     with still.acting("web"), transaction.atomic():
@@ -146,7 +148,9 @@ def test_a_decision_is_not_written_once_the_state_that_it_rests_on_has_moved(
     assert still.value("SELECT arrival_count FROM operation WHERE id = %s", operation) == 1
 
 
-def test_a_decision_is_not_written_once_a_later_generation_is_there(still: Still, name: str) -> None:
+def test_a_decision_is_not_written_once_a_later_generation_is_there(
+    still: Still, name: str
+) -> None:
     # The ban's own row has not changed since: only that a lift came after it.
     operation = still.made(ban(name))
     decision, write = decided(still, ban(name), "raj")
@@ -314,7 +318,9 @@ def test_a_confirmed_draft_makes_what_was_previewed_once(still: Still, name: str
     assert digest == bytes(prepared.draft.plan_digest)
 
 
-def test_the_same_key_is_told_the_same_after_everything_has_moved_on(still: Still, name: str) -> None:
+def test_the_same_key_is_told_the_same_after_everything_has_moved_on(
+    still: Still, name: str
+) -> None:
     asked = ask("ban-network", name, {"for": "1h"})
     operation = still.made(asked)
     still.made(lift(name))

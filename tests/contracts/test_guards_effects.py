@@ -339,21 +339,25 @@ def test_what_is_not_begun_in_15_minutes_expires(still: Still, networks: Names) 
     assert (still.state(young), still.effects(young)) == ("approved", ["ready"])
 
 
+@pytest.mark.usefixtures("second_realm")
 def test_what_has_begun_does_not_expire(still: Still, name: str) -> None:
-    operation, effect = still.issued(ban(name))
+    # It had not begun when the keeper looked; what is not sent yet must not be cancelled.
+    operation = still.submit(ban(name)).operation["id"]
+    first = still.value("SELECT min(id) FROM effect WHERE operation_id = %s", operation)
+    claimed(still, first)
     with still.acting("worker"):
-        late = Operation.objects.get(id=operation)
-    claimed(still, effect)
-    with still.acting("worker"):
-        assert outbox._expire_unbegun(late.id) == 0
+        assert outbox._expire_unbegun(operation) == 0
     assert still.state(operation) == "running"
+    assert sorted(still.effects(operation)) == ["executing", "ready"]
 
 
 def due_ban(still: Still, name: str) -> int:
     """A ban in force whose time is over."""
     operation = still.made(ask("ban-network", name, {"for": "1h"}))
     with tampering(still, "operation", "operation_intent_never_changes") as at:
-        at.execute("UPDATE operation SET ends_at = now() - interval '1 s' WHERE id = %s", [operation])
+        at.execute(
+            "UPDATE operation SET ends_at = now() - interval '1 s' WHERE id = %s", [operation]
+        )
     return operation
 
 
@@ -365,7 +369,9 @@ def end_now(still: Still, operation: int) -> object:
     """Issue the end of one operation, as the keeper does; what `issue_end` answered."""
     with still.acting("worker"):
         whole = Operation.objects.select_related("subject").get(id=operation)
-        params = ends._params(whole, ends.Caller.objects.only("id").get(kind="console"), ("lift-ban", {}))
+        params = ends._params(
+            whole, ends.Caller.objects.only("id").get(kind="console"), ("lift-ban", {})
+        )
         return ends.database.value(ends._ISSUE_END, params)
 
 
@@ -375,7 +381,9 @@ def test_an_end_is_issued_once_and_only_when_it_is_due(still: Still, name: str) 
     with tampering(still, "operation", "operation_intent_never_changes") as at:
         at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [operation])
     assert (end_now(still, operation), end_now(still, operation)) == ("written", "not_due")
-    assert end_note(still, operation) == "issued"
+    lift = still.value("SELECT max(id) FROM operation")
+    still.deliver(lift)
+    assert (end_now(still, operation), end_note(still, operation)) == ("not_due", "issued")
 
 
 def test_an_end_is_void_once_the_lane_has_moved_on(still: Still, name: str) -> None:
@@ -386,6 +394,28 @@ def test_an_end_is_void_once_the_lane_has_moved_on(still: Still, name: str) -> N
     assert still.state(later) == "succeeded" and still.listed(name)
     kinds = "SELECT kind FROM log_event WHERE operation_id = %s ORDER BY number DESC LIMIT 1"
     assert still.value(kinds, operation) == "end.void"
+
+
+def test_an_end_waits_for_a_later_generation_that_has_not_begun(still: Still, name: str) -> None:
+    operation = due_ban(still, name)
+    later, _ = still.issued(lift(name))
+    assert end_now(still, operation) == "not_due"
+    assert end_note(still, operation) == ""
+    age(still, later, "16 minutes")
+    with still.acting("worker"):
+        outbox.expire_unbegun()
+    assert still.state(later) == "expired"
+    assert end_now(still, operation) == "written", "what came to nothing has not moved the lane"
+
+
+def test_an_end_of_what_was_never_sent_is_void(still: Still, name: str) -> None:
+    operation, _ = still.issued(ask("ban-network", name, {"for": "1h"}))
+    age(still, operation, "16 minutes")
+    with still.acting("worker"):
+        outbox.expire_unbegun()
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [operation])
+    assert end_now(still, operation) == "void"
 
 
 def test_ends_are_held_while_the_clock_is_in_doubt(still: Still, name: str) -> None:

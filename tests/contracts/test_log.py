@@ -144,7 +144,11 @@ def test_a_refused_request_has_its_event_too(still: Still, name: str) -> None:
         asked.key,
     )
     told = json.loads(body)["body"]
-    assert (told["by"], told["disposition"], told["subject"]) == ("noor", "refused", f"network/{name}")
+    assert (told["by"], told["disposition"], told["subject"]) == (
+        "noor",
+        "refused",
+        f"network/{name}",
+    )
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -156,7 +160,9 @@ def test_the_bytes_are_canonical_whatever_was_typed(still: Still, name: str, rea
         assert attempt is not None
         settle.settle(attempt, Refused(reason), verified=False, settle_seconds=0)
         with transaction.atomic():
-            log.append("note.added", {"note": reason, reason: [1.5, -0.0, 1e21, None, True]}, operation)
+            log.append(
+                "note.added", {"note": reason, reason: [1.5, -0.0, 1e21, None, True]}, operation
+            )
     told = events(still, operation)
     assert told[0]["body"]["reason"] == reason
     assert {event["body"].get("message", reason) for event in told} >= {reason}
@@ -171,7 +177,9 @@ def test_every_event_of_the_log_is_canonical(still: Still) -> None:
     for at, kind, number, operation, body in rows:
         told = json.loads(body)
         assert rfc8785.dumps(told) == body
-        assert set(told) == {"at", "body", "kind"} | ({"number", "operation"} if operation else set())
+        assert set(told) == {"at", "body", "kind"} | (
+            {"number", "operation"} if operation else set()
+        )
         assert (told["kind"], told.get("number")) == (kind, number)
         assert told["at"] == at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

@@ -47,7 +47,9 @@ def _moves(still: Still, table: str, row: int) -> set[tuple[str, str]]:
     trigger = f"{table}_moves_legally"
     for old in kinds:
         with still.database() as at, at.transaction(force_rollback=True):
-            at.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come is not altered
+            at.execute(
+                "SET CONSTRAINTS ALL IMMEDIATE"
+            )  # a table with checks to come is not altered
             at.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
             at.execute(_set(table), {"state": str(old), "id": row})
             at.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")

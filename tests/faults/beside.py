@@ -105,6 +105,7 @@ class Line:
         self.gone_after = False
         self.gone = False
         self.lost = 0
+        self.refused = 0
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._open: set[socket.socket] = set()
@@ -130,6 +131,7 @@ class Line:
             except OSError:
                 return
             if self.gone:
+                self.refused += 1
                 client.close()
                 continue
             server = socket.create_connection(self.server)

@@ -21,13 +21,14 @@ class Far:
 
     line: Line
     api: Api
+    url: str
 
 
 @pytest.fixture(scope="module")
 def far(console: Console, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
     home = tmp_path_factory.mktemp("far") / "home"
     with line_to_database(console.home, home) as line, web(home) as url:
-        yield Far(line, Api(url, console.token))
+        yield Far(line, Api(url, console.token), url)
 
 
 @pytest.fixture(autouse=True)
@@ -166,3 +167,20 @@ def test_a_reader_s_page_after_the_line_was_mended_needs_no_second_try(
     assert sum(t.status_code != 200 for t in told) <= 4
     assert {t.status_code for t in told} <= {200, 503}
     assert far.api.ban(network).status_code == 200
+
+
+def test_taking_up_what_failed_is_told_so_even_if_the_answer_was_lost(
+    console: Console, far: Far, network: str
+) -> None:
+    name = f"far-{network}"
+    asker = console.new_caller(name, "runbooks")
+    with console.keeper_halted():
+        ref = asker.ban(network).json()["operation"]["ref"]
+        console.leave(name, "runbooks")
+    assert console.api().settled(ref)["operation"]["state"] == "failed"
+    console.join(name, "runbooks")
+    far.line.lose = "answer"
+    told = Api(far.url, asker.token).ban(network)
+    assert (far.line.lost, told.status_code) == (1, 200)
+    assert (told.json()["disposition"], told.json()["changed"]) == ("resumed", True)
+    assert_once(console, asker, ref, network, 2)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.console_process import Console, eventually, running
-from tests.faults.beside import keeper
+from tests.faults.beside import keeper, line_to_database
 
 POINTS = ("before_claim", "claimed", "before_call", "after_call", "called", "settled")
 SHORT = {"LEASE_SECONDS": "1"}
@@ -28,6 +28,12 @@ def unkept() -> Iterator[Console]:
 def told(console: Console, ref: str) -> dict[str, Any]:
     """An operation with its attempts and arrivals."""
     return dict(console.api().get(f"/operations/{ref}").json())
+
+
+def lane(console: Console, name: str) -> list[dict[str, Any]]:
+    """The operations of a network's ban lane, the first generation first."""
+    lanes = console.api().get("/subjects", kind="network", name=name).json()["lanes"]
+    return list(reversed(lanes[0]["operations"]))
 
 
 def stands_still(process: subprocess.Popen[bytes]) -> bool:
@@ -154,7 +160,26 @@ def test_three_keepers_at_once_deliver_each_thing_once(
 
 def test_two_keepers_end_a_ban_once(unkept: Console, network: str) -> None:
     with keeper(unkept.home, **SHORT), keeper(unkept.home, **SHORT):
-        unkept.api().ban(network, "1s", wait=10)
-        eventually(lambda: network not in unkept.api().listed(), what="the ban ends")
-        lanes = unkept.api().get("/subjects", kind="network", name=network).json()["lanes"]
-    assert [o["because"] for o in lanes[0]["operations"]] == ["end of @1", None]
+        made = unkept.api().ban(network, "1s").json()["operation"]
+        assert_brought_about(unkept, made["ref"], network)
+        ended = eventually(lambda: lane(unkept, network)[1:], what="the ban ends")
+        assert_brought_about(unkept, ended[0]["ref"], network, blocked=False)
+    assert [o["because"] for o in lane(unkept, network)] == [None, "end of @1"]
+    note = "SELECT end_note FROM operation WHERE ref = %s"
+    assert unkept.value(note, made["ref"]) == "issued"
+
+
+def test_a_keeper_whose_database_goes_away_waits_for_it(
+    unkept: Console, network: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    with line_to_database(unkept.home, home) as line, keeper(home, **SHORT) as waiting:
+        made = unkept.api().ban(network).json()["operation"]
+        assert_brought_about(unkept, made["ref"], network)
+        line.cut()
+        lifted = unkept.api().lift(network).json()["operation"]
+        cuts = line.refused
+        eventually(lambda: line.refused > cuts + 1, what="it tries again and again")
+        assert waiting.poll() is None
+        line.mend()
+        assert_brought_about(unkept, lifted["ref"], network, blocked=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,6 +35,14 @@ def events(console: Console, ref: str) -> list[str]:
 
 
 # --- ends
+
+
+def its_time_is_over(console: Console, ref: str) -> None:
+    """The end of an operation is brought on, so that nobody has to wait for it."""
+    console.rewrite(
+        "operation", "operation_intent_never_changes",
+        "ends_at = clock_timestamp() WHERE ref = %s", ref,
+    )  # fmt: skip
 
 
 def test_two_responders_who_choose_a_day_half_a_minute_apart_meet(
@@ -77,10 +86,10 @@ def test_four_hours_after_a_day_was_given_are_given_already(
 def test_two_days_go_further_than_one_and_the_first_end_comes_to_nothing(
     console: Console, dana: Api, omar: Api, network: str
 ) -> None:
-    short = dana.ban(network, "1s", wait=10).json()["operation"]
+    short = dana.ban(network, "24h", wait=10).json()["operation"]
     longer = omar.ban(network, "48h", wait=10).json()
-    if longer["operation"]["generation"] == 2:
-        assert (longer["disposition"], longer["in_force"]) == ("created", "yes")
+    assert (longer["disposition"], longer["in_force"]) == ("created", "yes")
+    its_time_is_over(console, short["ref"])
     eventually(lambda: "end.void" in events(console, short["ref"]), what="the first end is void")
     assert generations(dana, network) == [
         (1, "ban-network", "succeeded"),
@@ -482,12 +491,11 @@ def a_quarter_of_an_hour_passes(console: Console, ref: str) -> None:
 def test_a_lift_that_nobody_took_up_in_time_leaves_the_ban_its_end(
     console: Console, dana: Api, omar: Api, network: str
 ) -> None:
-    banned = dana.ban(network, "2s", wait=10).json()["operation"]
+    banned = dana.ban(network, wait=10).json()["operation"]
     with console.keeper_halted():
         lifted = omar.lift(network).json()["operation"]
         a_quarter_of_an_hour_passes(console, lifted["ref"])
-        due = "SELECT ends_at <= clock_timestamp() FROM operation WHERE ref = %s"
-        eventually(lambda: console.value(due, banned["ref"]), what="the ban's time is over")
+        its_time_is_over(console, banned["ref"])
     eventually(lambda: network not in dana.listed(), what="the ban ends")
     told = eventually(
         lambda: (g := generations(dana, network))[-1][2] == "succeeded" and g, what="it settles"
@@ -519,3 +527,119 @@ def test_what_a_person_banned_may_be_taken_back_by_whoever_has_the_right(
     dana.ban(network, incident=incident, wait=10)
     lifted = sweeper.lift(network, incident=incident, wait=10)
     assert (lifted.status_code, lifted.json()["operation"]["generation"]) == (201, 2)
+
+
+def test_what_a_key_was_told_of_its_end_it_is_told_again(
+    dana: Api, omar: Api, fresh_network: Callable[[], str]
+) -> None:
+    short, long, named = (uuid.uuid4().hex for _ in range(3))
+    name, end = fresh_network(), in_time(hours=20)
+    for _ in range(2):
+        assert dana.ban(name, "24h", key=long).json()["exact"] is True
+        assert omar.ban(name, "4h", key=short).json()["exact"] is False
+        told = omar.ask("ban-network", name, {"until": end}, key=named).json()
+        assert (told["disposition"], told["exact"]) == ("existing", False)
+
+
+def test_a_draft_that_two_confirm_makes_one(dana: Api, omar: Api, network: str) -> None:
+    draft = prepare(dana, network)
+    made, told = confirm(omar, draft), confirm(dana, draft)
+    assert (made.status_code, told.status_code) == (201, 200)
+    assert made.json()["operation"]["ref"] == told.json()["operation"]["ref"]
+    assert len(generations(dana, network)) == 1
+
+
+# --- a second list
+
+
+@contextmanager
+def a_second_list(console: Console) -> Iterator[None]:
+    """An admin sets up one more list, whom everybody who asks may ask; and takes it away again."""
+    with console.database() as owner:
+        owner.execute("UPDATE realm SET enabled = true WHERE name = 'dmz-blocklist'")
+        owner.execute(
+            "INSERT INTO realm (id, name, title, connector, version, enabled)"
+            " VALUES (gen_random_uuid(), 'dmz-blocklist', 'DMZ', 'blocklist', 1, true)"
+            " ON CONFLICT DO NOTHING"
+        )
+        owner.execute(
+            "INSERT INTO realm_version (realm_id, number, settings)"
+            """ SELECT id, 1, '{"list": "dmz-networks"}' FROM realm WHERE name = 'dmz-blocklist'"""
+            " ON CONFLICT DO NOTHING"
+        )
+        grant_the_second_list(owner)
+        try:
+            yield
+        finally:
+            owner.execute("UPDATE realm SET enabled = false WHERE name = 'dmz-blocklist'")
+
+
+def grant_the_second_list(owner: Any) -> None:
+    owner.execute(
+        "INSERT INTO realm_group_grant (group_id, permission_id, content_object_id)"
+        " SELECT g.group_id, g.permission_id, (SELECT id FROM realm WHERE name = 'dmz-blocklist')"
+        " FROM realm_group_grant g JOIN realm r ON r.id = g.content_object_id"
+        " WHERE r.name = 'edge-blocklist' ON CONFLICT DO NOTHING"
+    )
+
+
+def test_a_list_set_up_later_is_reached_by_asking_again(
+    console: Console, dana: Api, omar: Api, network: str
+) -> None:
+    dana.ban(network, "24h", wait=10)
+    with a_second_list(console):
+        made = omar.ban(network, "24h", wait=10).json()
+        assert (made["disposition"], made["operation"]["generation"]) == ("created", 2)
+        effects = {e["realm"]: (e["state"], e["found"]) for e in made["operation"]["effects"]}
+        assert effects == {
+            "dmz-blocklist": ("succeeded", "changed"),
+            "edge-blocklist": ("succeeded", "so_already"),
+        }
+        assert network in omar.listed("dmz-networks")
+        assert dana.ban(network, "24h").json()["disposition"] == "existing"
+        lifted = dana.lift(network, wait=10).json()
+        assert (lifted["operation"]["state"], lifted["in_force"]) == ("succeeded", "yes")
+        assert network not in omar.listed("dmz-networks") + omar.listed()
+
+
+def test_a_ban_that_one_list_refused_is_finished_there_alone(
+    console: Console, somebody: Somebody, network: str
+) -> None:
+    _, runbook = somebody("runbooks")
+    with a_second_list(console), console.database() as owner:
+        with console.keeper_halted():
+            ref = runbook.ban(network, key="k" * 20).json()["operation"]["ref"]
+            owner.execute(
+                "DELETE FROM realm_group_grant g USING realm r, auth_group a"
+                " WHERE r.id = g.content_object_id AND r.name = 'dmz-blocklist'"
+                " AND a.id = g.group_id AND a.name = 'runbooks'"
+            )
+        told = runbook.settled(ref)["operation"]
+        assert (told["state"], told["result"]) == ("partial", {"done": 1, "of": 2})
+        assert_problem(runbook.ban(network), 403, "may_not_ask_realm")
+        grant_the_second_list(owner)
+        same_key = runbook.ban(network, key="k" * 20).json()
+        assert (same_key["disposition"], same_key["in_force"]) == ("existing", "no")
+        again = runbook.ban(network, wait=10).json()
+        assert (again["disposition"], again["operation"]["ref"]) == ("resumed", ref)
+        whole = runbook.settled(ref)
+        assert (whole["operation"]["state"], whole["in_force"]) == ("succeeded", "yes")
+        tried = [(a["effect__realm__name"], a["outcome"]) for a in whole["attempts"]]
+        assert tried == [
+            ("dmz-blocklist", "refused"),
+            ("dmz-blocklist", "applied"),
+            ("edge-blocklist", "applied"),
+        ]
+        runbook.lift(network, wait=10)
+
+
+def test_a_ban_ends_on_every_list_that_it_was_put_on(
+    console: Console, dana: Api, network: str
+) -> None:
+    with a_second_list(console):
+        made = dana.ban(network, wait=10).json()["operation"]
+        assert network in dana.listed("dmz-networks")
+        its_time_is_over(console, made["ref"])
+        eventually(
+            lambda: network not in dana.listed("dmz-networks") + dana.listed(), what="both end"
+        )
