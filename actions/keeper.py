@@ -54,8 +54,8 @@ class Keeper:
     def sweep(self) -> bool:
         """One pass over all that is due; True when there was something to deliver."""
         if time.monotonic() - self._seldom_at >= SELDOM:
+            self._seldom_at = time.monotonic()  # first: if it fails, deliver before it is tried again
             self._seldom()
-            self._seldom_at = time.monotonic()
         taken = 0
         for effect in outbox.due(AT_ONCE):
             if self.stop.is_set():

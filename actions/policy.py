@@ -13,22 +13,27 @@ from uuid import UUID
 from actions import database
 
 
-def granted(kind: str, codename: str, target: str, caller: str) -> str:
-    """SQL, true when `caller` has `codename` on the row `target`: by themselves or by a group.
-
-    `kind` is "entry" or "realm"; `target` and `caller` are SQL expressions of type uuid. All four
-    are our own constants, never input.
-    """
-    permission = (
+def permission(codename: str) -> str:
+    """SQL for the id of one of our own permissions."""
+    return (
         "(SELECT p.id FROM auth_permission p JOIN django_content_type t ON t.id = p.content_type_id"
         f" WHERE p.codename = '{codename}' AND t.app_label = 'actions')"
     )
+
+
+def granted(kind: str, codename: str, target: str, caller: str, known: str = "") -> str:
+    """SQL, true when `caller` has `codename` on the row `target`: by themselves or by a group.
+
+    `kind` is "entry" or "realm"; `target` and `caller` are SQL expressions of type uuid; `known`, if
+    given, one for the permission's id. All are our own constants, never input.
+    """
+    held = known or permission(codename)
     return f"""(EXISTS (SELECT FROM {kind}_user_grant own WHERE own.content_object_id = {target}
-          AND own.user_id = {caller} AND own.permission_id = {permission})
+          AND own.user_id = {caller} AND own.permission_id = {held})
       OR EXISTS (SELECT FROM {kind}_group_grant theirs
           JOIN caller_groups member ON member.group_id = theirs.group_id
           WHERE theirs.content_object_id = {target} AND member.caller_id = {caller}
-            AND theirs.permission_id = {permission}))"""
+            AND theirs.permission_id = {held}))"""
 
 
 @dataclass(frozen=True, slots=True)

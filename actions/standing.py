@@ -17,7 +17,6 @@ from actions import database, states, subjects
 from actions.catalogue._base import Action, Intent
 from actions.errors import SubjectRefused
 from actions.plan import RealmNow, connectors_for
-from actions.policy import granted
 from actions.subjects import Subject
 
 type Facts = dict[str, Any]
@@ -107,64 +106,15 @@ class Look:
     incident: int | None = None
 
 
-# A subject of no wider or narrower networks matches nothing here: `around` is empty, low is high.
-_OVERLAPS = """
-  (SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', x.ref, 'wider', x.wider)
-                             ORDER BY x.wider DESC, x.name), '[]'::jsonb)
-     FROM (SELECT a.name, o.ref, a.wider
-             FROM (SELECT w.id, w.name, true AS wider FROM subject w
-                    WHERE w.kind = %(kind)s AND w.name = ANY(%(around)s)
-                   UNION ALL
-                   (SELECT n.id, n.name, false FROM subject n
-                    WHERE n.network > %(low)s::inet AND n.network <= %(high)s::inet LIMIT 50)) a
-             JOIN LATERAL (SELECT e.operation_id, e.desired, e.state FROM effect e
-                            WHERE e.subject_id = a.id AND e.lane = %(lane)s
-                              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                            ORDER BY e.generation DESC LIMIT 1) k
-               ON k.desired @> '{"blocked": true}' AND k.state = 'succeeded'
-             JOIN operation o ON o.id = k.operation_id LIMIT 50) x) AS overlaps
+# Both functions stand in `sql/look.sql`.
+_LANE_ARGUMENTS = """
+%(kind)s::text, %(name)s::text, %(lane)s::text, %(around)s::text[], %(low)s::inet, %(high)s::inet
 """
 _LOOK = f"""
-WITH who AS MATERIALIZED (
-  SELECT c.id, c.username, c.kind, c.is_active, t.id AS token, t.digest, t.scopes,
-         t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AS live
-    FROM caller c LEFT JOIN api_token t ON t.caller_id = c.id AND t.prefix = %(prefix)s
-   WHERE c.id = coalesce(%(caller)s::uuid, (SELECT caller_id FROM api_token WHERE prefix = %(prefix)s))
-), lane AS MATERIALIZED (
-  SELECT s.id FROM subject s WHERE s.kind = %(kind)s AND s.name = %(name)s
-), asked AS MATERIALIZED (
-  SELECT r.id, r.fingerprint, r.rules, r.first_seen_at, r.operation_id
-    FROM request r WHERE r.caller_id = (SELECT id FROM who) AND r.key = %(key)s
-)
-SELECT clock_timestamp() AS now, w.id AS caller, w.username, w.kind AS caller_kind, w.is_active,
-  w.token, w.digest, w.scopes, w.live,
-  {granted("entry", "see_entry", "n.id", "w.id")} AS may_see,
-  {granted("entry", "ask_entry", "n.id", "w.id")} AS may_ask,
-  (SELECT coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'name', m.name, 'title', m.title,
-            'connector', m.connector, 'version', m.version,
-            'may_ask', {granted("realm", "ask_realm", "m.id", "w.id")})), '[]'::jsonb)
-     FROM realm m WHERE m.enabled AND m.connector = ANY(%(connectors)s)) AS realms,
-  (SELECT i.id FROM incident i WHERE i.number = %(incident)s) AS incident,
-  q.id AS request, q.fingerprint, q.rules, q.first_seen_at, q.operation_id,
-  (SELECT f.facts FROM operation_facts f WHERE f.id = q.operation_id) AS keyed,
-  (SELECT f.facts FROM operation_facts f WHERE f.subject_id = (SELECT id FROM lane)
-      AND f.lane = %(lane)s ORDER BY f.generation DESC LIMIT 1) AS newest,
-  last_known((SELECT id FROM lane), %(lane)s) AS known,
-  {_OVERLAPS}
-  FROM (SELECT 1) AS always
-  LEFT JOIN who w ON true
-  LEFT JOIN asked q ON true
-  LEFT JOIN catalogue_entry n ON n.name = %(action)s
+SELECT * FROM look(%(prefix)s::text, %(caller)s::uuid, %(action)s::text, %(connectors)s::text[],
+  %(key)s::text, %(incident)s::int, {_LANE_ARGUMENTS})
 """
-
-
-_LANE = f"""
-WITH lane AS MATERIALIZED (SELECT s.id FROM subject s WHERE s.kind = %(kind)s AND s.name = %(name)s)
-SELECT last_known((SELECT id FROM lane), %(lane)s) AS known,
-  (SELECT f.facts FROM operation_facts f WHERE f.subject_id = (SELECT id FROM lane)
-      AND f.lane = %(lane)s ORDER BY f.generation DESC LIMIT 1) AS newest,
-  {_OVERLAPS}
-"""
+_LANE = f"SELECT * FROM lane_now({_LANE_ARGUMENTS})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +129,7 @@ class LaneNow:
 def lane_now(subject: Subject, lane: str) -> LaneNow:
     """Read one lane, whoever asks."""
     row = database.one(_LANE, {"lane": lane, **_named(subject)})
-    return LaneNow(_known(row["known"]), facts(row["newest"]), _overlaps(row["overlaps"]))
+    return LaneNow(_known(row["known"]), facts(row["newest"]), _overlaps(row["overlapping"]))
 
 
 def look(at: Look) -> Standing:
@@ -257,7 +207,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         keyed=facts(row["keyed"]),
         newest=facts(row["newest"]),
         known=_known(row["known"]),
-        overlaps=_overlaps(row["overlaps"]),
+        overlaps=_overlaps(row["overlapping"]),
     )
 
 

@@ -26,7 +26,7 @@ _places = threading.BoundedSemaphore(max(1, int(os.environ.get("WEB_THREADS", "1
 
 def asked(request: HttpRequest) -> float:
     """Seconds to wait, from `Prefer: wait=N` (RFC 7240 §4.3); at most LONGEST."""
-    match = _WAIT.search(request.headers.get("Prefer", ""))
+    match = _WAIT.search(request.META.get("HTTP_PREFER", ""))
     return min(float(match[1]), LONGEST) if match else 0.0
 
 

@@ -1,8 +1,19 @@
-"""The WSGI door."""
+"""The WSGI door: pages go through all middleware, the API through what it needs."""
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+
+from console.api.handler import ApiHandler  # noqa: E402 - needs the settings
+
+pages, api = WSGIHandler(), ApiHandler()
+
+
+def application(environ, start_response):  # type: ignore[no-untyped-def]  # as PEP 3333 has it
+    """Answer one request."""
+    door = api if environ.get("PATH_INFO", "").startswith("/api/") else pages
+    return door(environ, start_response)

@@ -5,12 +5,17 @@ from pathlib import Path
 from django.db import migrations
 
 from actions import states
+from actions.policy import granted, permission
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 
 
-def sql(name: str) -> migrations.RunSQL:
-    return migrations.RunSQL((SQL / name).read_text())
+def sql(name: str, **parts: str) -> migrations.RunSQL:
+    """The statements of a file, with `parts` in place of their names in doubled braces."""
+    text = (SQL / name).read_text()
+    for part, written in parts.items():
+        text = text.replace("{{" + part + "}}", written)
+    return migrations.RunSQL(text)
 
 
 MOVES = "".join(
@@ -37,6 +42,13 @@ class Migration(migrations.Migration):
         sql("frozen.sql"),
         sql("log.sql"),
         sql("facts.sql"),
+        sql(
+            "look.sql",
+            **{name: permission(name) for name in ("see_entry", "ask_entry", "ask_realm")},
+            may_see=granted("entry", "see_entry", "n.id", "look.caller", "v_see"),
+            may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
+            may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
+        ),
         sql("issue.sql"),
         sql("issue_end.sql"),
         # Rows of a hot operation are updated in place as long as their page has room.

@@ -40,7 +40,7 @@ def bearer(request: HttpRequest) -> Who:
 
     Raises Unauthenticated when there is no token of our form.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     match = _TOKEN.fullmatch(token) if scheme.lower() == "bearer" else None
     if match is None:
         raise Unauthenticated(

@@ -63,7 +63,7 @@ def _refusal_to_the_known(request: HttpRequest, refusal: Refusal) -> HttpRespons
 
 
 def _ask(request: HttpRequest) -> Ask:
-    key = keys.request_key(request.headers.get("Idempotency-Key"))
+    key = keys.request_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
     body = shapes.read(request, shapes.OperationIn)
     seen = seen_of(request, body.seen)
     if body.draft is None:
@@ -80,7 +80,7 @@ def _ask(request: HttpRequest) -> Ask:
 
 def seen_of(request: HttpRequest, given: int | None) -> int | None:
     """The generation that the caller has seen, from the body or If-Match; both must agree."""
-    header = request.headers.get("If-Match")
+    header = request.META.get("HTTP_IF_MATCH")
     if header is None:
         return given
     match = _ETAG.fullmatch(header.strip())

@@ -230,6 +230,26 @@ MAY_NOT = ("42501", "")
 
 
 @contextlib.contextmanager
+def tampering(still: Still, table: str, trigger: str) -> Iterator[psycopg.Connection]:
+    """Somebody who owns the tables turns one guard off."""
+    with still.database() as at:
+        at.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+        try:
+            yield at
+        finally:
+            at.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
+
+
+def age(still: Still, operation: int, interval: str) -> None:
+    """Make an operation older than it is."""
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute(
+            "UPDATE operation SET requested_at = requested_at - %s::interval WHERE id = %s",
+            [interval, operation],
+        )
+
+
+@contextlib.contextmanager
 def without_groups(still: Still, username: str) -> Iterator[None]:
     """A caller has no group, and so no right, meanwhile."""
     caller = still.caller(username)

@@ -298,6 +298,20 @@ def test_a_write_that_was_lost_under_way_and_lands_later_is_told_once(
     assert arrivals(still, asked.key) == ["created"]
 
 
+def test_asking_goes_on_after_a_transaction_was_undone_on_the_same_line(
+    still: Still, networks: Names
+) -> None:
+    # psycopg drops all that is prepared on a line when a transaction on it is rolled back.
+    with still.acting("web") as at:
+        for _ in range(8):
+            assert issue.submit(still.who(), ban(networks())).disposition == "created"
+            with transaction.atomic():
+                for _ in range(8):
+                    with at.cursor() as cursor:
+                        cursor.execute("SELECT id FROM subject WHERE id = %s", [1])
+                transaction.set_rollback(True)
+
+
 # Drafts.
 def test_a_draft_remembers_its_first_showing(still: Still, name: str) -> None:
     asked = ban(name, key=new_key())

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -96,6 +96,7 @@ class Line:
     `lose`: what to do with the next write of a request. "answer": the server gets it and commits,
     its answer is dropped, the line is cut. "late": the server gets it, and the line is cut before
     it has answered. "write": the line is cut and the server never sees it.
+    `meanwhile` is done after that, before the line is cut.
     `gone`: every line is cut, and no new one is taken.
     """
 
@@ -106,6 +107,7 @@ class Line:
         self.gone = False
         self.lost = 0
         self.refused = 0
+        self.meanwhile: Callable[[], object] = lambda: None
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self._open: set[socket.socket] = set()
@@ -184,6 +186,7 @@ class _Pair:
 
     def _cut(self) -> None:
         self.line.lost += 1
+        self.line.meanwhile()
         if self.line.gone_after:
             self.line.cut()
         self.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Iterator
@@ -34,6 +36,7 @@ def far(console: Console, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(autouse=True)
 def _mended(far: Far) -> Iterator[None]:
     far.line.lose, far.line.gone_after, far.line.lost = "", False, 0
+    far.line.meanwhile = lambda: None
     far.line.mend()
     yield
     far.line.mend()
@@ -93,6 +96,27 @@ def test_a_refusal_whose_commit_was_not_heard_of_is_told_as_a_refusal(
     unknown = far.api.ban(network, incident="INC-999999999")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "no_incident")
     assert far.line.lost == 3
+
+
+def test_a_conflict_whose_answer_was_lost_is_told_though_it_has_passed(
+    console: Console, far: Far, runbook: Api, network: str
+) -> None:
+    """What was written down is what is told; it is not judged anew behind the caller's back."""
+    with console.keeper_halted():
+        ref = runbook.ban(network).json()["operation"]["ref"]
+
+        def settle() -> None:
+            os.kill(console.state["children"]["keeper_0"], signal.SIGCONT)
+            runbook.settled(ref)
+
+        far.line.meanwhile, far.line.lose = settle, "answer"
+        key = uuid.uuid4().hex
+        told = far.api.lift(network, key=key)
+    assert (far.line.lost, told.status_code, told.json()["code"]) == (1, 409, "conflict")
+    assert (told.json()["disposition"], told.json()["changed"]) == ("conflict", False)
+    assert network in runbook.listed()
+    # Sent again, it is judged again.
+    assert far.api.lift(network, key=key).status_code == 201
 
 
 def test_a_write_that_is_committed_long_after_its_line_was_lost_is_not_written_twice(

@@ -160,8 +160,9 @@ def test_three_keepers_at_once_deliver_each_thing_once(
 
 def test_two_keepers_end_a_ban_once(unkept: Console, network: str) -> None:
     with keeper(unkept.home, **SHORT), keeper(unkept.home, **SHORT):
-        made = unkept.api().ban(network, "1s").json()["operation"]
+        made = unkept.api().ban(network).json()["operation"]
         assert_brought_about(unkept, made["ref"], network)
+        unkept.bring_on_the_end(made["ref"])
         ended = eventually(lambda: lane(unkept, network)[1:], what="the ban ends")
         assert_brought_about(unkept, ended[0]["ref"], network, blocked=False)
     assert [o["because"] for o in lane(unkept, network)] == [None, "end of @1"]

@@ -79,16 +79,18 @@ def test_a_web_server_that_dies_holding_nothing_keeps_nobody_waiting(
     console: Console, runbook: Api, network: str, tmp_path: Path
 ) -> None:
     """Halted between looking and writing, it holds no lock; what it decided on is judged again."""
-    halted = str(tmp_path / "halted")
-    with web(console.home, PAUSE_AT="issue.decided", CRASH_ONCE=halted) as url:
+    once = str(tmp_path / "halted")
+    with web(console.home, PAUSE_AT="issue.decided", CRASH_ONCE=once) as url:
         key = uuid.uuid4().hex
         with pytest.raises(httpx.TimeoutException):
             slow = Api(url, runbook.token)
             slow.http.timeout = 0.5
             slow.ban(network, key=key)
+        halted = eventually(lambda: _standing_still(console.home), what="it stands still")
         made = runbook.ban(network, wait=10)
         assert made.status_code == 201
-        _continue_stopped(console.home)
+        for pid in halted:
+            os.kill(pid, signal.SIGCONT)
         ref = made.json()["operation"]["ref"]
         eventually(
             lambda: len(runbook.get(f"/operations/{ref}").json()["arrivals"]) == 2,
@@ -98,15 +100,16 @@ def test_a_web_server_that_dies_holding_nothing_keeps_nobody_waiting(
     assert_once(console, runbook, ref, network, 2)
 
 
-def _continue_stopped(home: Path) -> None:
-    """Continue whichever web worker on this home stands still."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stopped = "State:\tT" in (entry / "status").read_text()
-            mine = f"STEADYHAND_HOME={home}\0".encode() in (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if stopped and mine:
-            os.kill(int(entry.name), signal.SIGCONT)
+def _standing_still(home: Path) -> list[int]:
+    """The web workers on this home that stand still."""
+    return [int(entry.name) for entry in Path("/proc").iterdir() if _stands_still(entry, home)]
+
+
+def _stands_still(entry: Path, home: Path) -> bool:
+    if not entry.name.isdigit():
+        return False
+    try:
+        stopped = "State:\tT" in (entry / "status").read_text()
+        return stopped and f"STEADYHAND_HOME={home}\0".encode() in (entry / "environ").read_bytes()
+    except OSError:
+        return False

@@ -275,8 +275,8 @@ def test_an_address_has_one_name_however_it_is_written(
         told = runbook.ban(spelling).json()["operation"]
         assert told["subject"]["name"] == f"{name}/32"
         assert told["generation"] == 1
-    v6 = f"2001:db8:{low:x}::{high:x}"
-    for spelling in (v6, v6.upper(), f"{v6}/128", f"2001:0db8:{low:04x}:0:0:0:0:{high:04x}"):
+    v6 = f"2001:db8:a{low:x}::{high:x}"
+    for spelling in (v6, v6.upper(), f"{v6}/128", f"2001:0db8:a{low:x}:0:0:0:0:{high:04x}"):
         told = runbook.ban(spelling).json()["operation"]
         assert (told["subject"]["name"], told["generation"]) == (f"{v6}/128", 1)
 

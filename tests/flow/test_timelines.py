@@ -37,14 +37,6 @@ def events(console: Console, ref: str) -> list[str]:
 # --- ends
 
 
-def its_time_is_over(console: Console, ref: str) -> None:
-    """The end of an operation is brought on, so that nobody has to wait for it."""
-    console.rewrite(
-        "operation", "operation_intent_never_changes",
-        "ends_at = clock_timestamp() WHERE ref = %s", ref,
-    )  # fmt: skip
-
-
 def test_two_responders_who_choose_a_day_half_a_minute_apart_meet(
     dana: Api, omar: Api, network: str
 ) -> None:
@@ -89,7 +81,7 @@ def test_two_days_go_further_than_one_and_the_first_end_comes_to_nothing(
     short = dana.ban(network, "24h", wait=10).json()["operation"]
     longer = omar.ban(network, "48h", wait=10).json()
     assert (longer["disposition"], longer["in_force"]) == ("created", "yes")
-    its_time_is_over(console, short["ref"])
+    console.bring_on_the_end(short["ref"])
     eventually(lambda: "end.void" in events(console, short["ref"]), what="the first end is void")
     assert generations(dana, network) == [
         (1, "ban-network", "succeeded"),
@@ -495,7 +487,7 @@ def test_a_lift_that_nobody_took_up_in_time_leaves_the_ban_its_end(
     with console.keeper_halted():
         lifted = omar.lift(network).json()["operation"]
         a_quarter_of_an_hour_passes(console, lifted["ref"])
-        its_time_is_over(console, banned["ref"])
+        console.bring_on_the_end(banned["ref"])
     eventually(lambda: network not in dana.listed(), what="the ban ends")
     told = eventually(
         lambda: (g := generations(dana, network))[-1][2] == "succeeded" and g, what="it settles"
@@ -639,7 +631,7 @@ def test_a_ban_ends_on_every_list_that_it_was_put_on(
     with a_second_list(console):
         made = dana.ban(network, wait=10).json()["operation"]
         assert network in dana.listed("dmz-networks")
-        its_time_is_over(console, made["ref"])
+        console.bring_on_the_end(made["ref"])
         eventually(
             lambda: network not in dana.listed("dmz-networks") + dana.listed(), what="both end"
         )

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 COMPARE = "actions/compare.py"
 ISSUE = "actions/issue.py"
 STANDING = "actions/standing.py"
+LOOK = "actions/sql/look.sql"
 TOLD = "tests/actions/test_compare.py::"
 GUARDS = "tests/contracts/test_guards.py::"
 ACTIONS = "tests/contracts/test_actions.py::"
@@ -198,16 +199,16 @@ MUTANTS = (
     ),
     Mutant(
         "a token that is over",
-        STANDING,
-        "t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AS live",
-        "t.revoked_at IS NULL AS live",
+        LOOK,
+        "t.revoked_at IS NULL AND t.expires_at > now",
+        "t.revoked_at IS NULL",
         (GUARDS + "test_a_token_is_known_by_its_digest_while_it_lives[over]",),
     ),
     Mutant(
         "a token that is withdrawn",
-        STANDING,
-        "t.revoked_at IS NULL AND t.expires_at > clock_timestamp() AS live",
-        "t.expires_at > clock_timestamp() AS live",
+        LOOK,
+        "t.revoked_at IS NULL AND t.expires_at > now",
+        "t.expires_at > now",
         (GUARDS + "test_a_token_is_known_by_its_digest_while_it_lives[withdrawn]",),
     ),
     Mutant(

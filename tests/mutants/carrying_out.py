@@ -9,6 +9,7 @@ SETTLE = "actions/settle.py"
 RECONCILE = "actions/reconcile.py"
 BLOCKLIST = "actions/connectors/blocklist.py"
 EFFECTS = "tests/contracts/test_guards_effects.py::"
+ENDS = "tests/contracts/test_guards_ends.py::"
 CONNECTORS = "tests/contracts/test_connectors.py::test_every_connector"
 LOGGED = "tests/contracts/test_log.py::"
 
@@ -189,7 +190,7 @@ MUTANTS = (
         "actions/ends.py",
         "    if held():\n        return 0\n",
         "",
-        (EFFECTS + "test_ends_are_held_while_the_clock_is_in_doubt",),
+        (ENDS + "test_ends_are_held_while_the_clock_is_in_doubt",),
     ),
     # The block list.
     Mutant(

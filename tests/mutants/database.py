@@ -16,6 +16,7 @@ LOG = "actions/sql/log.sql"
 GRANTS = "actions/sql/grants.sql"
 GUARDS = "tests/contracts/test_guards.py::"
 EFFECTS = "tests/contracts/test_guards_effects.py::"
+ENDS = "tests/contracts/test_guards_ends.py::"
 RULES = "tests/contracts/test_database_rules.py::"
 ROLES = "tests/contracts/test_roles.py::"
 UNIQUE = "tests/contracts/test_constraints.py::"
@@ -153,28 +154,28 @@ MUTANTS = (
         ISSUE_END,
         " OR o.ends_at > clock_timestamp() THEN",
         " THEN",
-        (EFFECTS + "test_an_end_is_issued_once_and_only_when_it_is_due",),
+        (ENDS + "test_an_end_is_issued_once_and_only_when_it_is_due",),
     ),
     Mutant(
         "issue_end: once",
         ISSUE_END,
         "OR o.ended_at IS NOT NULL OR",
         "OR",
-        (EFFECTS + "test_an_end_is_issued_once_and_only_when_it_is_due",),
+        (ENDS + "test_an_end_is_issued_once_and_only_when_it_is_due",),
     ),
     Mutant(
         "issue_end: void once the lane has moved on",
         ISSUE_END,
         "IF v_why IS NOT NULL THEN",
         "IF false THEN",
-        (EFFECTS + "test_an_end_is_void_once_the_lane_has_moved_on",),
+        (ENDS + "test_an_end_is_void_once_the_lane_has_moved_on",),
     ),
     Mutant(
         "issue_end: not while a later generation has not begun",
         ISSUE_END,
         "IF v_later && ARRAY['awaiting_approval', 'approved'] THEN",
         "IF false THEN",
-        (EFFECTS + "test_an_end_waits_for_a_later_generation_that_has_not_begun",),
+        (ENDS + "test_an_end_waits_for_a_later_generation_that_has_not_begun",),
     ),
     Mutant(
         "issue_end: the console alone",

@@ -1,0 +1,81 @@
+"""The API's own way in: no cookies, sessions, forms or pages, so none of their middleware.
+
+All of Django's way costs a request more than deciding on it does. The one call that comes in storms,
+asking for an operation, goes straight to its view; the rest of the API by its address, as usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost
+from django.core.handlers.exception import convert_exception_to_response
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.utils.csp import build_policy
+
+from console.api import api, operations
+from console.api.errors import ProblemsOnly, problem
+
+type View = Callable[[HttpRequest], HttpResponse]
+
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": settings.X_FRAME_OPTIONS,
+    "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+    "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+    "Content-Security-Policy": build_policy(settings.SECURE_CSP),
+}
+if settings.SECURE_HSTS_SECONDS:
+    _HEADERS["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+
+
+class ApiHandler(WSGIHandler):
+    """Answers what begins with /api/."""
+
+    def load_middleware(self, is_async: bool = False) -> None:
+        """The whole chain: errors as problems, nobody signed in, our own host alone, the headers."""
+        self._view_middleware: list[Any] = []
+        self._template_response_middleware: list[Any] = []
+        self._exception_middleware: list[Any] = []
+        by_address = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]  # stubs
+        whole = _bare(ProblemsOnly(cast(View, by_address)))
+        self._middleware_chain = convert_exception_to_response(whole)
+        self._ask = _bare(_asked)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer one request, as PEP 3333 has it."""
+        if environ["PATH_INFO"] != "/api/v1/operations" or environ["REQUEST_METHOD"] != "POST":
+            return super().__call__(environ, start_response)
+        response = self._ask(WSGIRequest(environ))
+        start_response(f"{response.status_code} {response.reason_phrase}", [*response.items()])
+        close_old_connections()
+        return [response.content]
+
+
+def _bare(view: View) -> View:
+    def answer(request: HttpRequest) -> HttpResponse:
+        request.user = AnonymousUser()
+        try:
+            request.get_host()
+            response = view(request)
+        except DisallowedHost:
+            response = problem(400, "bad_host", "This console does not go by that name.")
+        for name, value in _HEADERS.items():
+            response[name] = value
+        if not response.streaming:
+            response["Content-Length"] = str(len(response.content))
+        return response
+
+    return answer
+
+
+def _asked(request: HttpRequest) -> HttpResponse:
+    try:
+        return operations.create(request)
+    except Exception as error:  # answered by its kind, as ninja does for the rest of the API
+        return api.on_exception(request, error)
