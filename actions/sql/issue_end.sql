@@ -2,7 +2,8 @@
 --
 -- Answers 'written' (the lift is issued), 'void' (the lane has moved on, or nothing was ever sent),
 -- 'moved' (look again) or 'not_due'. A later generation that came to nothing has not moved the lane,
--- and one that has not begun has not done so yet: an expired lift must not leave a ban without end.
+-- and one that has not begun has not done so yet: an expired or failed lift must not leave a ban
+-- without end.
 CREATE FUNCTION issue_end(
   p_of bigint, p_caller uuid, p_body text, p_ref text, p_action text, p_action_version int,
   p_desired jsonb, p_digest bytea, p_reason text, p_effects jsonb,
@@ -20,7 +21,8 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the console itself ends what is due';
   END IF;
   p_decided_on := coalesce(p_decided_on, o.generation);
-  SELECT array_agg(n.state) FILTER (WHERE n.generation > o.generation),
+  SELECT array_agg(n.state) FILTER (WHERE n.generation > o.generation
+                                      AND NOT (n.state = 'failed' AND n.desired = p_desired)),
          max(n.state) FILTER (WHERE n.generation = p_decided_on) INTO v_later, v_newest
     FROM operation n
    WHERE n.subject_id = o.subject_id AND n.lane = o.lane AND n.generation >= o.generation;

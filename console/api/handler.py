@@ -49,7 +49,8 @@ class ApiHandler(WSGIHandler):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer one request, as PEP 3333 has it."""
-        if environ["PATH_INFO"] != "/api/v1/operations" or environ["REQUEST_METHOD"] != "POST":
+        asked = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
+        if asked != ("POST", "/api/v1/operations", ""):
             return super().__call__(environ, start_response)
         response = self._ask(WSGIRequest(environ))
         start_response(f"{response.status_code} {response.reason_phrase}", [*response.items()])

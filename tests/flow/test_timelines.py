@@ -499,6 +499,23 @@ def test_a_lift_that_nobody_took_up_in_time_leaves_the_ban_its_end(
     ]
 
 
+def test_a_lift_that_failed_leaves_the_ban_its_end(
+    console: Console, dana: Api, somebody: Somebody, network: str
+) -> None:
+    banned = dana.ban(network, wait=10).json()["operation"]
+    name, runbook = somebody("runbooks")
+    with console.keeper_halted():
+        lifted = runbook.lift(network).json()["operation"]
+        console.leave(name, "runbooks")
+    assert dana.settled(lifted["ref"])["operation"]["state"] == "failed"
+    console.bring_on_the_end(banned["ref"])
+    eventually(lambda: network not in dana.listed(), what="the ban ends")
+    told = eventually(
+        lambda: (g := generations(dana, network))[-1][2] == "succeeded" and g, what="it settles"
+    )
+    assert [state for _, _, state in told] == ["succeeded", "failed", "succeeded"]
+
+
 def test_the_end_of_what_nobody_took_up_ends_nothing(
     console: Console, dana: Api, network: str
 ) -> None:
