@@ -19,6 +19,7 @@ ROWS = [
     row.split()
     for row in """
 console.urls console.wsgi console.run console.management.commands.*
+console.api.handler
 console.api
 console.api.drafts
 console.api.* console.views.*

@@ -11,6 +11,7 @@ import contextlib
 import copy
 import functools
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -37,6 +38,7 @@ from actions.compare import Ask, DraftGiven
 from actions.issue import Answer, Who
 from actions.registry import registry
 from console import embedded
+from console.roles import write_private
 from tests.console_process import ROOT, Console, eventually
 
 # No test reaches a database but through `Still.acting`.
@@ -113,8 +115,7 @@ class Still(Console):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         if prepared := os.environ.get("STEADYHAND_PREPARED"):
-            subprocess.run(["cp", "-a", prepared, str(home)], check=True)
-            embedded.start(home)
+            adopt(prepared, home)
         else:
             prepare(home)
         self._callers = dict(self.rows("SELECT username, id FROM caller"))
@@ -276,6 +277,14 @@ def prepare(home: Path) -> None:
     if done.returncode != 0:
         embedded.stop(home)
         raise RuntimeError(f"the database cannot be prepared:\n{done.stderr[-3000:]}")
+
+
+def adopt(prepared: str, home: Path) -> None:
+    """Start a copy of a cluster that `prepare` made, on a port of its own: others copy it too."""
+    subprocess.run(["cp", "-a", prepared, str(home)], check=True)
+    secret = json.loads((home / "postgres.json").read_text())
+    write_private(home / "postgres.json", {"password": secret["password"]})
+    embedded.start(home)
 
 
 @functools.cache

@@ -138,7 +138,10 @@ def run(tree: Tree, mutant: Mutant) -> Result:
         shutil.copytree(tree.root, root, ignore=shutil.ignore_patterns("report.xml", "__pycache__"))
         file = root / mutant.file
         file.write_text(mutant.applied(file.read_text()))
-        came_to = _pytest(root, mutant.tests, None if mutant.in_database else tree.home)
+        home = None if mutant.in_database else tree.home
+        came_to = _pytest(root, mutant.tests, home)
+        if any(how.startswith("error: ") for how in came_to.values()):
+            came_to = _pytest(root, mutant.tests, home)  # it did not begin: once more
     survived = [
         f"  {test}: {how}"
         for test in mutant.tests
