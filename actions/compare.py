@@ -6,83 +6,19 @@ deciding again if somebody else was first, is `actions.issue`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from actions import keys, plan, states
+from actions.ask import Ask, Decision
 from actions.catalogue._base import Action, Intent, Relation
 from actions.errors import ParamsRefused
 from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
-from actions.subjects import Subject
 
 KEY_CLOSES_AFTER = timedelta(hours=24)
 DRAFT_GOES_STALE_AFTER = timedelta(minutes=30)
 TOO_SOON = timedelta(seconds=0.8)
-
-
-@dataclass(frozen=True, slots=True)
-class DraftGiven:
-    """The draft that is confirmed: when it was made and first shown, and what it promised."""
-
-    id: str
-    caller_id: UUID
-    created_at: datetime
-    first_shown_at: datetime | None
-    plan_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request, parsed and canonical, before anybody looked at what stands."""
-
-    action: Action
-    subject: Subject
-    params: Mapping[str, object]
-    reason: str
-    key: str
-    via: str
-    incident: int | None = None
-    seen: int | None = None
-    again: bool = False
-    draft: DraftGiven | None = None
-
-    def fingerprint(self) -> bytes:
-        """What the key stands for: everything that was asked, as it was asked."""
-        return keys.fingerprint(
-            {
-                "rules": keys.RULES,
-                "action": self.action.name,
-                "kind": self.subject.kind,
-                "name": self.subject.name,
-                "params": dict(self.params),
-                "reason": self.reason,
-                "incident": self.incident,
-                "seen": self.seen,
-                "again": self.again,
-                "draft": self.draft.id if self.draft else None,
-            }
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What to write and to answer. `told` is the operation that the answer names, if any.
-
-    `on_lane` says that it rests on the lane being as it was seen.
-    """
-
-    disposition: str
-    code: str = ""
-    message: str = ""
-    status: int = 200
-    told: Facts | None = None
-    plan: plan.Plan | None = None
-    on_lane: bool = False
-    exact: bool = True
-    because: str = ""
-    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +29,7 @@ class Case:
     seen: Standing
     intent: Intent
     plan: plan.Plan
+    standing: Facts | None  # what stands, and so is compared with what is asked
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
 
 
@@ -101,22 +38,34 @@ def consider(ask: Ask, seen: Standing) -> Case:
     # A draft's end was made absolute when the draft was made, and comes out the same again.
     intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
     planned = plan.make(ask.action, ask.subject, intent, seen.realms)
-    relation = _relation(ask.action, seen, intent, planned)
-    return Case(ask, seen, intent, planned, relation)
+    standing, failed = seen.standing, _failed(seen)
+    relation = _relation(ask.action, standing, intent, planned, seen)
+    finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
+    if relation is not Relation.COVERED and finishes:
+        # A failed operation changed nothing; but whoever asks for the same again means to finish it.
+        standing, relation = failed, Relation.COVERED
+    return Case(ask, seen, intent, planned, standing, relation)
+
+
+def _failed(seen: Standing) -> Facts | None:
+    newest = seen.newest
+    return newest if newest and newest["state"] == states.OperationState.FAILED else None
 
 
 def _relation(
-    action: Action, seen: Standing, intent: Intent, planned: plan.Plan
+    action: Action, standing: Facts | None, intent: Intent, planned: plan.Plan, seen: Standing
 ) -> Relation | None:
-    standing = seen.standing
     if standing is None:
         return None
     relation = action.compare(intent_of(standing), intent, seen.now)
-    if relation is Relation.COVERED:
-        has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
-        if any((e.realm, e.step) not in has for e in planned.effects):
-            return Relation.MORE
-    return relation
+    if relation is not Relation.COVERED:
+        return relation
+    has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
+    lacks = any((e.realm, e.step) not in has for e in planned.effects)
+    # Only the newest generation can be finished; one beneath it can only be gone beyond.
+    unfinished = standing["state"] in {states.OperationState.PARTIAL, states.OperationState.SUPERSEDED}
+    beneath = standing is not seen.newest
+    return Relation.MORE if lacks or (unfinished and beneath) else relation
 
 
 def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
@@ -224,7 +173,7 @@ def _stale_draft(case: Case) -> Decision | None:
 
 
 def _gone_stale(case: Case, code: str, why: str) -> Decision:
-    newest = case.seen.newest
+    newest = case.standing or case.seen.newest
     now = f" It is now generation {case.seen.generation}: {_done_by(newest)}" if newest else ""
     return Decision(
         "stale",
@@ -238,7 +187,7 @@ def _gone_stale(case: Case, code: str, why: str) -> Decision:
 
 def _against_a_person(case: Case) -> bool:
     """Whether a token asks against what a person took back; that it may take back what one did."""
-    standing, ask = case.seen.standing, case.ask
+    standing, ask = case.standing, case.ask
     if ask.action.takes_back:
         return False
     if case.seen.token is None or standing is None or standing["requested_by_kind"] != "person":
@@ -248,7 +197,7 @@ def _against_a_person(case: Case) -> bool:
 
 
 def _covered(case: Case) -> Decision | None:
-    standing = case.seen.standing
+    standing = case.standing
     if standing is None or case.relation is not Relation.COVERED or _orders_again(case):
         return None
     exact = intent_of(standing).until == case.intent.until
@@ -271,7 +220,7 @@ def _orders_again(case: Case) -> bool:
 
 
 def _conflict(case: Case) -> Decision | None:
-    standing = case.seen.standing
+    standing = case.standing
     if standing is None or case.relation is not Relation.OPPOSED:
         return None
     if standing["state"] not in states.HOLDING or case.ask.seen == standing["generation"]:
@@ -292,7 +241,7 @@ def _limits(case: Case) -> Decision | None:
         return _refused(too_wide.code, too_wide.message, 403)
     if not case.plan.effects:
         return _refused("no_realm", "No system is set up that could do this.", 403)
-    standing = case.seen.standing
+    standing = case.standing
     if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
         return _refused(
             "again_needs_reason",
@@ -322,7 +271,7 @@ def _done_by(told: Facts) -> str:
     state = told["state"].replace("_", " ")
     return (
         f"{told['requested_by']} asked for {told['action']} of {told['name']} "
-        f"at {at:%H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
+        f"at {at:%-d %b %Y %H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
     )
 
 

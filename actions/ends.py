@@ -17,9 +17,13 @@ from actions.plan import Plan, RealmNow
 from actions.registry import registry
 from actions.standing import dumps
 from actions.subjects import Subject
+from actions.sweeping import each
 
 MAY_JUMP = 30.0
 """Seconds that the database's clock may move against a keeper's own before ends are held."""
+
+AT_ONCE = 1000
+"""How many ends one sweep looks at; the next begins again with the longest due."""
 
 OVERDUE_AFTER = timedelta(minutes=5)
 
@@ -77,16 +81,16 @@ def end_due() -> int:
     console = Caller.objects.only("id").filter(kind=Caller.Kind.CONSOLE).first()
     if console is None:
         return 0
-    return sum(_end(operation, console) for operation in due.order_by("ends_at")[:100])
+    return each(lambda operation: _end(operation, console), due.order_by("ends_at")[:AT_ONCE])
 
 
-def _end(operation: Operation, console: Caller) -> int:
+def _end(operation: Operation, console: Caller) -> bool:
     action = registry.action(operation.action)
     ending = action.ended_by(operation.desired)
     if ending is None:
-        return 0
+        return False
     verdict = database.value(_ISSUE_END, _params(operation, console, ending))
-    return verdict in {"written", "void"}
+    return verdict in {"written", "void", "ended"}
 
 
 def _params(

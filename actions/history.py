@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from actions import database, subjects
+from actions import database, states, subjects
 from actions.models import Arrival, Attempt, Operation
 from actions.standing import Facts, Overlap, facts, in_force, lane_now
 from actions.states import EffectState, OperationState
@@ -48,6 +48,7 @@ class Present:
     in_force: str
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
+    generation: int = 0  # the lane's newest, whatever came of it
 
 
 def _facts(rows: QuerySet[Operation]) -> list[Facts]:
@@ -96,9 +97,10 @@ def operations(sees: Iterable[str], wanted: Filter, cursor: str, limit: int) -> 
 def now_of(told: Facts) -> Present:
     """Whether the operation is in force now, judged by its realms and by its address."""
     lane = lane_now(Subject(told["kind"], told["name"], subjects.RULES), told["lane"])
-    newest = lane.newest
-    later = newest if newest and newest["generation"] > told["generation"] else None
-    return Present(in_force(told, lane.known, lane.overlaps), later, lane.overlaps)
+    standing = lane.standing
+    later = standing if standing and standing["generation"] > told["generation"] else None
+    generation = lane.newest["generation"] if lane.newest else 0
+    return Present(in_force(told, lane.known, lane.around), later, lane.overlaps, generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def needs_a_person(sees: Iterable[str]) -> list[Facts]:
 def _later() -> QuerySet[Operation]:
     return Operation.objects.filter(
         subject=OuterRef("subject"), lane=OuterRef("lane"), generation__gt=OuterRef("generation")
-    )
+    ).exclude(state__in=sorted(states.VOID))
 
 
 def overdue_ends(sees: Iterable[str], after: timedelta) -> list[Facts]:

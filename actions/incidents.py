@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
 from actions import database, keys, log
 from actions.errors import ParamsRefused, Refusal
@@ -32,10 +32,15 @@ def open_incident(caller: UUID, title: str, key: str) -> tuple[Incident, bool]:
             "may_not_open", "You may not open incidents. Nothing changed.", {"status": 403}
         )
     fingerprint = keys.fingerprint({"rules": keys.RULES, "title": title})
+    made = uuid4()  # ours, so that after a lost COMMIT we can tell whether it was
     try:
-        return _open(caller, title, key, fingerprint), True
+        return _open(made, caller, title, key, fingerprint), True
     except IntegrityError as error:
         if database.violated(error) != "incident_request_once":
+            raise
+    except (OperationalError, InterfaceError):
+        connection.close()
+        if not Incident.objects.filter(opened_by_id=caller, request_key=key).exists():
             raise
     existing = Incident.objects.get(opened_by_id=caller, request_key=key)
     if bytes(existing.fingerprint) != fingerprint:
@@ -44,12 +49,13 @@ def open_incident(caller: UUID, title: str, key: str) -> tuple[Incident, bool]:
             f"This key opened {existing.ref} before, under another title. Nothing changed.",
             {"status": 422},
         )
-    return existing, False
+    return existing, existing.id == made
 
 
-def _open(caller: UUID, title: str, key: str, fingerprint: bytes) -> Incident:
+def _open(made: UUID, caller: UUID, title: str, key: str, fingerprint: bytes) -> Incident:
     with transaction.atomic():
         incident = Incident.objects.create(
+            id=made,
             number=database.value("SELECT nextval('incident_number')", {}),
             title=title,
             opened_by_id=caller,

@@ -11,18 +11,18 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
 from actions import database, keys
-from actions.catalogue._ends import moment
-from actions.compare import Ask, Decision, decide
+from actions.answer import Answer, Written, of_lost, of_written
+from actions.ask import Ask, Decision
+from actions.compare import decide
 from actions.errors import NotRecorded, Unauthenticated
 from actions.faults import point
-from actions.standing import Facts, Look, Overlap, Standing, dumps, facts, in_force, look
+from actions.standing import Look, Standing, dumps, facts, look
 
 PASSES = 20
 """Every pass that fails means that another request succeeded; a trial never needed as many."""
@@ -40,29 +40,6 @@ class Who:
     caller: uuid.UUID | None = None
     token_prefix: str = ""
     token_digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one request is told. `changed` is true for created and resumed alone."""
-
-    disposition: str
-    code: str
-    message: str
-    status: int
-    arrival: uuid.UUID
-    in_force: str
-    exact: bool
-    replayed: bool
-    operation: Facts | None
-    superseded_by: Facts | None
-    overlaps: tuple[Overlap, ...]
-    may_see: bool
-
-    @property
-    def changed(self) -> bool:
-        """Whether this very request made something happen."""
-        return self.disposition in {"created", "resumed"}
 
 
 def submit(who: Who, ask: Ask) -> Answer:
@@ -83,6 +60,8 @@ def submit(who: Who, ask: Ask) -> Answer:
             if error.diag.constraint_name != "arrival_pkey":
                 raise
             may_be_written = True
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise _unrecorded(False) from error
         except _LOST as error:
             # The line was lost. If that was while writing, the write may have been committed: the
             # arrival's id tells, on a new line. Writing again is safe either way, by the key.
@@ -116,7 +95,7 @@ def _passes(who: Who, ask: Ask, arrival: uuid.UUID) -> Answer:
         written = _write(ask, seen, decision, arrival, fingerprint)
         point("issue.written")
         if written is not None:
-            return _answer(ask, seen, decision, arrival, written)
+            return of_written(ask, seen, decision, arrival, written)
     raise NotRecorded(
         "not_recorded", "Too many are asking for this at once. Nothing changed. Send it again."
     )
@@ -152,17 +131,9 @@ SELECT verdict, operation, at, arrivals FROM issue(
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
-    operation: int | None
-    ref: str | None
-    at: datetime
-    arrivals: int | None
-
-
 def _write(
     ask: Ask, seen: Standing, decision: Decision, arrival: uuid.UUID, fingerprint: bytes
-) -> _Written | None:
+) -> Written | None:
     """Write the decision; None when somebody else was first and it must be decided again."""
     params = _params(ask, seen, decision, arrival, fingerprint)
     try:
@@ -174,7 +145,7 @@ def _write(
         raise
     if row["verdict"] == "moved":
         return None
-    return _Written(row["operation"], params["ref"], row["at"], row["arrivals"])
+    return Written(row["operation"], params["ref"], row["at"], row["arrivals"])
 
 
 def _params(
@@ -240,6 +211,8 @@ def _event(
         "disposition": decision.disposition,
         "incident": ask.incident,
         "key": ask.key,
+        "reason": ask.reason,
+        "seen": ask.seen,
         "token": str(seen.token.id) if seen.token else None,
         "via": ask.via,
     }
@@ -250,96 +223,10 @@ def _event(
             "draft": ask.draft.id if ask.draft else None,
             "generation": seen.generation + 1,
             "plan": decision.plan.content,
-            "reason": ask.reason,
-            "seen": ask.seen,
         }
     elif decision.told is None:
         event |= {"action": ask.action.name, "subject": f"{ask.subject.kind}/{ask.subject.name}"}
     return event
-
-
-def _answer(
-    ask: Ask, seen: Standing, decision: Decision, arrival: uuid.UUID, written: _Written
-) -> Answer:
-    told = decision.told
-    if decision.plan is not None:
-        told = _new_facts(ask, seen, decision, written)
-    elif told is not None and written.arrivals is not None:
-        told = {**told, "arrivals": written.arrivals, "last_arrival_at": moment(written.at)}
-        if decision.disposition == "resumed":
-            told["state"] = "running"
-    newest = seen.newest if decision.plan is None else None
-    later = newest if told and newest and newest["generation"] > told["generation"] else None
-    same_lane = decision.disposition != "key_reused"
-    return Answer(
-        disposition=decision.disposition,
-        code=decision.code,
-        message=decision.message or _made_message(told),
-        status=decision.status,
-        arrival=arrival,
-        in_force=in_force(told, seen.known, seen.overlaps) if told and same_lane else "unknown",
-        exact=decision.exact,
-        replayed=decision.replayed,
-        operation=told,
-        superseded_by=later,
-        overlaps=seen.overlaps,
-        may_see=seen.may_see,
-    )
-
-
-def _made_message(facts: Facts | None) -> str:
-    return f"Issued as {facts['ref']}, generation {facts['generation']}." if facts else ""
-
-
-def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: _Written) -> Facts:
-    """The operation just made, as `operation_facts` will tell it: no third round trip for that."""
-    made = decision.plan
-    assert made is not None
-    at = moment(written.at)
-    names = {realm.id: realm for realm in seen.realms}
-    return {
-        "id": written.operation,
-        "ref": written.ref,
-        "generation": seen.generation + 1,
-        "lane": ask.action.lane,
-        "action": made.action,
-        "kind": ask.subject.kind,
-        "name": ask.subject.name,
-        "state": "approved",
-        "desired": dict(made.intent.desired),
-        "span": made.intent.span,
-        "ends_at": moment(made.intent.until) if made.intent.until else None,
-        "reason": ask.reason,
-        "because": decision.because,
-        "again_of": seen.generation if ask.again else None,
-        "requested_by": seen.caller_name,
-        "requested_by_id": str(seen.caller_id),
-        "requested_by_kind": seen.caller_kind,
-        "via": ask.via,
-        "requested_at": at,
-        "settled_at": None,
-        "verified_at": None,
-        "ended_at": None,
-        "end_note": "",
-        "arrivals": 1,
-        "last_arrival_at": at,
-        "incidents": [ask.incident] if ask.incident is not None else [],
-        "effects": [
-            {
-                **effect.row(),
-                "realm": names[effect.realm].name,
-                "realm_id": effect.realm,
-                "title": names[effect.realm].title,
-                "state": "ready",
-                "found": "",
-                "message": "",
-                "attempts": 0,
-                "settled_at": None,
-                "verified_at": None,
-            }
-            for effect in made.effects
-        ],
-    }
 
 
 _BEFORE = """
@@ -355,37 +242,5 @@ def _written_before(who: Who, ask: Ask, arrival: uuid.UUID) -> Answer | None:
         return None
     seen = _look(who, ask)
     decision = decide(ask, seen, ask.fingerprint())
-    told = facts(row["facts"])
-    status, message = _as_told(row["disposition"], row["code"], decision, told)
-    return Answer(
-        disposition=row["disposition"],
-        code=row["code"],
-        message=message,
-        status=status,
-        arrival=arrival,
-        in_force=in_force(told, seen.known, seen.overlaps) if told else "unknown",
-        exact=decision.exact,
-        replayed=False,
-        operation=told,
-        superseded_by=None,
-        overlaps=seen.overlaps,
-        may_see=seen.may_see,
-    )
-
-
-_STATUS = {"created": 201, "existing": 200, "resumed": 200}
-_STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
-
-
-def _as_told(
-    disposition: str, code: str, now: Decision, told: Facts | None
-) -> tuple[int, str]:
-    """Status and message of what was written, beside what would be decided now."""
-    if disposition == "created":
-        return _STATUS[disposition], _made_message(told)
-    if (disposition, code) == (now.disposition, now.code):
-        return now.status, now.message
-    if disposition in {"existing", "resumed"}:
-        return _STATUS[disposition], now.message
-    # Judged again now, it would be told something else; but this time it was refused.
-    return _STATUS[disposition], "Nothing changed. What stood against it has passed: ask again."
+    before = (row["disposition"], row["code"], facts(row["facts"]))
+    return of_lost(ask, seen, decision, arrival, before)

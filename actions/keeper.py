@@ -12,11 +12,12 @@ from collections.abc import Callable
 from types import FrameType
 
 import psycopg
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from actions import deliver, ends, outbox, reconcile
 from actions.models import Heartbeat
+from actions.sweeping import alone
 
 EVERY = 0.1
 """Seconds between sweeps that found nothing to do."""
@@ -60,15 +61,15 @@ class Keeper:
         for effect in outbox.due(AT_ONCE):
             if self.stop.is_set():
                 break
-            taken += _alone(deliver.deliver, effect, self.name) is True
-        _alone(reconcile.reconcile_due)
+            taken += alone(deliver.deliver, effect, self.name) is True
+        alone(reconcile.reconcile_due)
         return taken > 0
 
     def _seldom(self) -> None:
         self._beat()
         ends.hold_if_jumped(self._clock)
         for step in _SELDOM_STEPS:
-            _alone(step)
+            alone(step)
 
     def _beat(self) -> None:
         if not self._born:
@@ -91,22 +92,6 @@ class Keeper:
         except (DatabaseError, InterfaceError) as error:
             log.warning("no goodbye: %s", type(error).__name__)
 
-
-def _alone(step: Callable[..., object], *given: object) -> object:
-    """Take one step by itself: what goes wrong in it must not keep the others from being taken.
-
-    A lost database is not the step's fault, and is passed on.
-    """
-    try:
-        return step(*given)
-    except _AWAY:
-        raise
-    except Exception as error:
-        log.exception("%s: %s", step.__name__, type(error).__name__)
-        return None
-
-
-_AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 
 _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     outbox.expire_leases,

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from actions import subjects
-from actions.standing import Facts, Known, Overlap, in_force
+from actions.standing import Facts, Known, in_force
 from actions.subjects import Subject
 
 # What lies within a network does not decide whether it is in force: only wider ones are looked up.
@@ -25,24 +25,24 @@ WITH lane AS MATERIALIZED (
 )
 SELECT l.kind, l.name, l.lane, last_known(l.subject_id, l.lane) AS known,
   (SELECT max(n.generation) FROM operation n
-    WHERE n.subject_id = l.subject_id AND n.lane = l.lane) AS generation,
-  (SELECT coalesce(jsonb_agg(jsonb_build_object('name', a.wider, 'ref', o.ref, 'wider', true)
-                             ORDER BY a.wider), '[]'::jsonb)
+    WHERE n.subject_id = l.subject_id AND n.lane = l.lane
+      AND n.state NOT IN ('declined', 'expired', 'cancelled', 'failed')) AS generation,
+  (SELECT coalesce(jsonb_agg(jsonb_build_object('realm', k.realm_id, 'desired', k.desired,
+                                                'state', k.state)), '[]'::jsonb)
      FROM around a
-     JOIN LATERAL (SELECT e.operation_id, e.desired, e.state FROM effect e
+     JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state FROM effect e
                     WHERE e.subject_id = a.id AND e.lane = l.lane
                       AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                    ORDER BY e.generation DESC LIMIT 1) k
-       ON k.desired @> '{"blocked": true}' AND k.state = 'succeeded'
-     JOIN operation o ON o.id = k.operation_id
-    WHERE l.kind = 'network' AND a.name = l.name) AS overlaps
+                    ORDER BY e.realm_id, e.generation DESC) k
+       ON k.state <> 'succeeded' OR k.desired @> '{"blocked": true}'
+    WHERE l.kind = 'network' AND a.name = l.name) AS around
   FROM lane l
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Force:
-    """Whether an operation is in force (`yes`, `no`, `unknown`), and its lane's newest generation.
+    """Whether an operation is in force (`yes`, `no`, `unknown`), and the newest that did something.
 
     `by_wider`: it would be judged otherwise if no ban of a wider network stood.
     """
@@ -53,10 +53,10 @@ class Force:
 
 
 def of_one(
-    facts: Facts, known: tuple[Known, ...], overlaps: tuple[Overlap, ...], newest: int
+    facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...], newest: int
 ) -> Force:
     """Whether one operation is in force, by what is known of its lane."""
-    judged = in_force(facts, known, overlaps)
+    judged = in_force(facts, known, around)
     return Force(judged, newest, judged != in_force(facts, known))
 
 
@@ -68,12 +68,14 @@ def of_many(told: Sequence[Facts]) -> dict[int, Force]:
     found = {}
     for facts in told:
         lane = lanes[facts["kind"], facts["name"], facts["lane"]]
-        known = tuple(
-            Known(k["realm"], k["desired"], k["state"]) for k in json.loads(lane["known"])
+        found[facts["id"]] = of_one(
+            facts, _known(lane["known"]), _known(lane["around"]), lane["generation"] or 0
         )
-        overlaps = tuple(Overlap(**overlap) for overlap in json.loads(lane["overlaps"]))
-        found[facts["id"]] = of_one(facts, known, overlaps, lane["generation"])
     return found
+
+
+def _known(text: str) -> tuple[Known, ...]:
+    return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
 
 
 def _lanes(told: Sequence[Facts]) -> list[dict[str, Any]]:

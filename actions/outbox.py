@@ -20,6 +20,7 @@ from actions.policy import granted
 from actions.settle import END, lock, roll_up, to_ready
 from actions.states import EffectState, OperationState
 from actions.subjects import Subject
+from actions.sweeping import each
 
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 BEGIN_WITHIN = timedelta(minutes=15)
@@ -45,7 +46,7 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
     try:
         with transaction.atomic():
             operation = lock(effect.operation_id)
-            if not _take(effect_id):
+            if operation.state not in states.HOLDING or not _take(effect_id):
                 return None
             if operation.state == OperationState.APPROVED:
                 Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
@@ -82,6 +83,8 @@ def _attempt(effect: Effect, worker: str) -> Attempt:
 
 _STILL_MAY = f"""
 SELECT c.kind = 'console' OR (c.is_active
+   AND (a.token_id IS NULL OR EXISTS (SELECT FROM api_token t WHERE t.id = a.token_id
+         AND t.revoked_at IS NULL AND 'ask:' || n.name = ANY(t.scopes)))
    AND {granted("entry", "ask_entry", "n.id", "c.id")}
    AND {granted("realm", "ask_realm", "%(realm)s::uuid", "c.id")})
   FROM arrival a JOIN request r ON r.id = a.request_id JOIN caller c ON c.id = r.caller_id,
@@ -95,7 +98,8 @@ SELECT c.kind = 'console' OR (c.is_active
 def objection(effect: Effect) -> str | None:
     """Why this effect must not be sent after all, by the plan and the rights of now; or None.
 
-    The rights are those of whoever last set it going: who asked, or later resumed it.
+    The rights are those of whoever last set it going: who asked, or later resumed it; and of the
+    token that they used, though its time may be over by now.
     """
     operation = effect.operation
     if _plan_digest(operation) != bytes(operation.plan_digest):
@@ -127,7 +131,7 @@ def expire_leases() -> int:
     """Take back what was claimed and not settled in time; how many."""
     over = Effect.objects.filter(state=EffectState.EXECUTING, lease_until__lt=Now())
     rows = over.select_related("realm").order_by("lease_until")[:100]
-    return sum(_expire(effect) for effect in rows)
+    return each(_expire, rows)
 
 
 def _expire(effect: Effect) -> int:
@@ -157,7 +161,7 @@ def expire_unbegun() -> int:
     late = Operation.objects.filter(
         state=OperationState.APPROVED, requested_at__lt=Now() - BEGIN_WITHIN
     ).exclude(because__startswith=END)
-    return sum(_expire_unbegun(id) for id in late.values_list("id", flat=True)[:100])
+    return each(_expire_unbegun, late.values_list("id", flat=True)[:100])
 
 
 def _expire_unbegun(operation_id: int) -> int:

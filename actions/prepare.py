@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db import connection
 
 from actions import keys
+from actions.ask import Ask, Decision, DraftGiven
 from actions.catalogue._base import Preview, Relation
-from actions.compare import Ask, Decision, DraftGiven, consider, decide
+from actions.compare import consider, decide
 from actions.errors import NotFound, Refusal
 from actions.issue import Who, admit
 from actions.models import Draft
@@ -131,7 +132,7 @@ def revisit(who: Who, draft: Draft) -> Prepared:
 def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
     given = ask if ask.draft else ask_of(draft, "preview")
     case = consider(given, seen)
-    standing = seen.standing
+    standing = case.standing
     return Prepared(
         draft=draft,
         plan=case.plan,
@@ -140,7 +141,7 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
         standing=standing,
         relation=case.relation,
         would=decide(given, seen, given.fingerprint()),
-        in_force=in_force(standing, seen.known, seen.overlaps) if standing else "no",
+        in_force=in_force(standing, seen.known, seen.around) if standing else "no",
     )
 
 

@@ -13,6 +13,7 @@ from actions.models import Effect
 from actions.outcomes import Found, Seen
 from actions.settle import lock, roll_up, to_ready
 from actions.states import EffectState
+from actions.sweeping import each
 
 PARK_AFTER = timedelta(minutes=15)
 LOOK_AGAIN_AFTER = timedelta(seconds=5)
@@ -24,7 +25,7 @@ def reconcile_due() -> int:
     """Look at every effect whose settle time is over; how many moved."""
     due = Effect.objects.filter(state=EffectState.IN_DOUBT, doubt_until__lte=Now())
     whole = due.select_related("realm", "subject", "operation__subject")
-    return sum(_reconcile(effect) for effect in whole.order_by("doubt_until")[:100])
+    return each(_reconcile, whole.order_by("doubt_until")[:100])
 
 
 def _reconcile(effect: Effect) -> int:

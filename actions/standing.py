@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -55,7 +55,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Another network that covers the subject (`wider`) or lies within it, and is blocked."""
+    """A blocked network that covers the subject (`wider`) or lies within it, and its operation."""
 
     name: str
     ref: str
@@ -79,7 +79,9 @@ class Standing:
     keyed: Facts | None  # the operation that the key names
     newest: Facts | None  # the lane's newest generation, whatever its state
     known: tuple[Known, ...]
-    overlaps: tuple[Overlap, ...] = field(default=())
+    overlaps: tuple[Overlap, ...] = ()
+    around: tuple[Known, ...] = ()  # what is known of wider networks, realm by realm
+    beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
 
     @property
     def generation(self) -> int:
@@ -88,10 +90,8 @@ class Standing:
 
     @property
     def standing(self) -> Facts | None:
-        """The operation that stands on the lane: the newest, unless it came to nothing."""
-        if self.newest is None or self.newest["state"] in states.VOID:
-            return None
-        return self.newest
+        """The newest operation of the lane that did something or still may."""
+        return stands(self.newest, self.beneath)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +117,35 @@ SELECT * FROM look(%(prefix)s::text, %(caller)s::uuid, %(action)s::text, %(conne
 _LANE = f"SELECT * FROM lane_now({_LANE_ARGUMENTS})"
 
 
+def stands(newest: Facts | None, beneath: Facts | None) -> Facts | None:
+    """What stands on a lane: the newest generation, or what is beneath one that came to nothing."""
+    if newest is None or newest["state"] not in states.CAME_TO_NOTHING:
+        return newest
+    return beneath
+
+
 @dataclass(frozen=True, slots=True)
 class LaneNow:
-    """A lane as it stands: what is last known of each realm, its newest generation, its overlaps."""
+    """A lane as it stands: what is known of each realm, its generations that count, its overlaps."""
 
     known: tuple[Known, ...]
     newest: Facts | None
     overlaps: tuple[Overlap, ...]
+    around: tuple[Known, ...]
+    beneath: Facts | None
+
+    @property
+    def standing(self) -> Facts | None:
+        """The newest operation of the lane that did something or still may."""
+        return stands(self.newest, self.beneath)
 
 
 def lane_now(subject: Subject, lane: str) -> LaneNow:
     """Read one lane, whoever asks."""
     row = database.one(_LANE, {"lane": lane, **_named(subject)})
-    return LaneNow(_known(row["known"]), facts(row["newest"]), _overlaps(row["overlapping"]))
+    overlaps, around = _overlaps(row["overlapping"])
+    known, newest = _known(row["known"]), facts(row["newest"])
+    return LaneNow(known, newest, overlaps, around, facts(row["beneath"]))
 
 
 def look(at: Look) -> Standing:
@@ -167,8 +183,16 @@ def _known(text: str) -> tuple[Known, ...]:
     return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
 
 
-def _overlaps(text: str) -> tuple[Overlap, ...]:
-    return tuple(Overlap(**overlap) for overlap in json.loads(text))
+def _overlaps(text: str) -> tuple[tuple[Overlap, ...], tuple[Known, ...]]:
+    """The blocked networks, each once; and what is known of the wider ones, realm by realm."""
+    rows = json.loads(text)
+    blocked = {
+        row["name"]: Overlap(row["name"], row["ref"], row["wider"])
+        for row in rows
+        if row["state"] == states.EffectState.SUCCEEDED and row["desired"].get("blocked")
+    }
+    around = (Known(r["realm"], r["desired"], r["state"]) for r in rows if r["wider"])
+    return tuple(blocked.values()), tuple(around)
 
 
 def facts(text: str | None) -> Facts | None:
@@ -184,6 +208,7 @@ def _token(row: Mapping[str, Any]) -> TokenSeen | None:
 
 def _standing(row: Mapping[str, Any]) -> Standing:
     active = bool(row["is_active"])
+    overlaps, around = _overlaps(row["overlapping"])
     key = None
     if row["request"] is not None:
         key = KeySeen(
@@ -207,7 +232,9 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         keyed=facts(row["keyed"]),
         newest=facts(row["newest"]),
         known=_known(row["known"]),
-        overlaps=_overlaps(row["overlapping"]),
+        overlaps=overlaps,
+        around=around,
+        beneath=facts(row["beneath"]),
     )
 
 
@@ -219,20 +246,31 @@ def intent_of(facts: Facts) -> Intent:
     )
 
 
-def in_force(facts: Facts, known: tuple[Known, ...], overlaps: tuple[Overlap, ...] = ()) -> str:
+def in_force(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = ()) -> str:
     """Whether the world is now as this operation wanted it: `yes`, `no` or `unknown`.
 
-    Judged by what is last known of each realm of its plan, whichever operation brought it about,
-    and for networks by the address: a lifted ban is still in force under a wider one, and a lift
-    is not.
+    Judged realm by realm, by what is last known there, whichever operation brought it about; for
+    networks by the address: a lifted ban is still in force under a wider one, and a lift is not.
     """
-    if any(overlap.wider for overlap in overlaps) and "blocked" in facts["desired"]:
-        return "yes" if facts["desired"]["blocked"] else "no"
-    by_realm = {k.realm: k for k in known}
-    verdicts = {_holds(effect, by_realm.get(effect["realm_id"])) for effect in facts["effects"]}
-    if verdicts == {"yes"}:
-        return "yes"
-    return "unknown" if "unknown" in verdicts else "no"
+    own = {k.realm: k for k in known}
+    verdicts = set()
+    for effect in facts["effects"]:
+        wider = [k for k in around if k.realm == effect["realm_id"]]
+        verdicts.add(_by_address(effect, _holds(effect, own.get(effect["realm_id"])), wider))
+    if "no" in verdicts:
+        return "no"
+    return "yes" if verdicts == {"yes"} else "unknown"
+
+
+def _by_address(effect: Mapping[str, Any], own: str, wider: list[Known]) -> str:
+    """The verdict of one realm, with the wider networks of that realm taken into account."""
+    wants_it_blocked = effect["desired"].get("blocked")
+    settled = [k for k in wider if k.state == states.EffectState.SUCCEEDED]
+    if any(k.desired.get("blocked") for k in settled):
+        return "yes" if wants_it_blocked else "no"
+    if len(settled) == len(wider) or own == ("yes" if wants_it_blocked else "no"):
+        return own
+    return "unknown"
 
 
 def _holds(effect: Mapping[str, Any], known: Known | None) -> str:

@@ -96,6 +96,9 @@ HOLDING = frozenset({_O.APPROVED, _O.RUNNING})
 VOID = frozenset({_O.DECLINED, _O.EXPIRED, _O.CANCELLED, _O.SUPERSEDED})
 """States in which an operation stands for nothing any more."""
 
+CAME_TO_NOTHING = VOID | {_O.FAILED}
+"""States in which an operation left what stood before it as it was, as far as it itself goes."""
+
 UNFINISHED = frozenset({_O.PARTIAL, _O.FAILED})
 """States from which a new request for the same intent runs only what is left."""
 

@@ -23,7 +23,7 @@ _CAPTURE = r"""
 import hashlib, json
 import django; django.setup()
 from actions import database, issue, subjects
-from actions.compare import Ask
+from actions.ask import Ask
 from actions.registry import registry
 
 real, write = database.one, {}

@@ -42,6 +42,8 @@ def _database() -> dict[str, object]:
     settings: dict[str, object] = environ.Env.db_url_config(url or "postgresql://nobody@127.0.0.1:1/none")
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["CONN_MAX_AGE"] = None
+    # A page looks whether its line still stands; issuing does not, for it tries again by itself.
+    settings["CONN_HEALTH_CHECKS"] = True
     settings["OPTIONS"] = {
         "application_name": f"steadyhand {ROLE}",
         "connect_timeout": 5,

@@ -20,6 +20,19 @@ CREATE TRIGGER operation_intent_never_changes BEFORE UPDATE OF
   reason, because, again_of, requested_by_id, via, draft_id, requested_at
   ON operation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+-- A worker settles operations; it neither approves, declines nor withdraws them.
+CREATE FUNCTION refuse_deciding() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF session_user = 'steadyhand_worker' AND NEW.state IN ('approved', 'declined', 'cancelled') THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', CONSTRAINT = TG_NAME,
+      MESSAGE = format('a worker cannot move an operation to %s', NEW.state);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE TRIGGER operation_is_decided_by_people BEFORE UPDATE OF state
+  ON operation FOR EACH ROW EXECUTE FUNCTION refuse_deciding();
+
 CREATE TRIGGER effect_intent_never_changes BEFORE UPDATE OF
   id, operation_id, subject_id, lane, generation, realm_id, realm_version, step, ord, capability,
   redo, desired
@@ -75,7 +88,7 @@ BEGIN
   END LOOP;
   FOR g IN SELECT tgname, tgrelid::regclass AS rel FROM pg_trigger
            WHERE NOT tgisinternal AND tgfoid IN ('refuse_change'::regproc, 'refuse_falling_fence'::regproc,
-                                                 'refuse_rebinding'::regproc) LOOP
+                                                 'refuse_rebinding'::regproc, 'refuse_deciding'::regproc) LOOP
     EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', g.rel, g.tgname);
   END LOOP;
 END $$;

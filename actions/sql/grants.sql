@@ -38,7 +38,8 @@ GRANT EXECUTE ON FUNCTION look, lane_now, issue, log_append TO steadyhand_web;
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;
 GRANT SELECT ON realm_version, entry_user_grant, entry_group_grant, realm_user_grant, realm_group_grant,
   caller_groups TO steadyhand_worker;
-GRANT UPDATE (state, settled_at, verified_at, ended_at, end_note) ON operation TO steadyhand_worker;
+GRANT SELECT (id, scopes, revoked_at, expires_at) ON api_token TO steadyhand_worker;
+GRANT UPDATE (state, settled_at, verified_at) ON operation TO steadyhand_worker;
 GRANT UPDATE (state, fence, attempts, run_at, lease_until, doubt_until, found, message, settled_at,
   verified_at) ON effect TO steadyhand_worker;
 GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) ON attempt TO steadyhand_worker;

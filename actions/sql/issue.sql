@@ -25,6 +25,16 @@ DECLARE
   v_subject bigint; v_request bigint; v_operation bigint; v_newest bigint; v_state text;
   v_ref text; v_number int; v_arrivals int; v_made boolean := p_disposition = 'created';
 BEGIN
+  -- What a caller of this function may not say, whoever it is.
+  IF NOT (p_body IS JSON OBJECT WITH UNIQUE KEYS)
+     OR p_kind <> (CASE WHEN v_made THEN 'operation.requested' ELSE 'request.arrived' END) THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'not an event of a request';
+  END IF;
+  IF session_user = 'steadyhand_web' AND (p_via = 'keeper'
+     OR EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'console')) THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the console itself asks only through issue_end';
+  END IF;
+
   -- 1. The lane, as it was decided on.
   IF p_lane IS NOT NULL THEN
     SELECT s.id INTO v_subject FROM subject s
@@ -102,6 +112,9 @@ BEGIN
   ELSIF p_told IS NOT NULL THEN
     v_operation := p_told;
     IF p_disposition = 'resumed' THEN
+      IF p_told IS DISTINCT FROM v_newest THEN
+        RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be finished';
+      END IF;
       UPDATE effect SET state = 'ready', run_at = v_at, settled_at = NULL
        WHERE operation_id = p_told AND state = 'failed';
       UPDATE operation SET state = 'running', settled_at = NULL

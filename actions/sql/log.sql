@@ -12,9 +12,21 @@ CREATE FUNCTION log_write(p_operation bigint, p_ref text, p_number int, p_kind t
     || '}', 'UTF8'))
 $$;
 
--- p_body: one canonical JSON object. Takes the operation's row lock when there is an operation.
+-- What a process may append by itself. Moves, requests and ends are written where they happen, by
+-- triggers and functions that no role can call otherwise: a process cannot tell them falsely.
 CREATE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  IF (session_user = 'steadyhand_web' AND p_kind <> 'incident.opened')
+  OR (session_user = 'steadyhand_worker' AND p_kind <> 'ends.held') THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = format('%s may not append %s', session_user, p_kind);
+  END IF;
+  PERFORM log_numbered(p_operation, p_kind, p_body);
+END $$;
+
+-- p_body: one canonical JSON object. Takes the operation's row lock when there is an operation.
+CREATE FUNCTION log_numbered(p_operation bigint, p_kind text, p_body text) RETURNS void
+LANGUAGE plpgsql AS $$
 DECLARE v_ref text; v_number int;
 BEGIN
   IF NOT (p_body IS JSON OBJECT WITH UNIQUE KEYS) THEN
@@ -31,7 +43,7 @@ END $$;
 CREATE FUNCTION log_operation_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-  PERFORM log_append(NEW.id, 'operation.moved',
+  PERFORM log_numbered(NEW.id, 'operation.moved',
     '{"by":' || to_json(session_user::text) || ',"from":' || to_json(OLD.state)
     || ',"to":' || to_json(NEW.state) || '}');
   RETURN NULL;
@@ -40,7 +52,7 @@ END $$;
 CREATE FUNCTION log_effect_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
-  PERFORM log_append(NEW.operation_id, 'effect.moved',
+  PERFORM log_numbered(NEW.operation_id, 'effect.moved',
     '{"attempts":' || NEW.attempts || ',"by":' || to_json(session_user::text)
     || ',"fence":' || NEW.fence || ',"found":' || to_json(NEW.found) || ',"from":' || to_json(OLD.state)
     || ',"message":' || to_json(NEW.message) || ',"realm":' || to_json(NEW.realm_id::text)

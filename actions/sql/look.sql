@@ -4,10 +4,11 @@
 -- ten times as long as reading. Small statements, because one large one is set up whole each time,
 -- with all its branches, even where there is nothing to read.
 
--- A lane as it stands: what is last known of each realm, its newest generation, and the blocked
--- networks that cover the subject (those named in p_around) or lie between p_low and p_high, within.
+-- A lane as it stands: what is last known of each realm, its newest generation, what stands beneath
+-- that one where it came to nothing, and, realm by realm, the networks that cover the subject (those
+-- named in p_around) or are blocked within it (between p_low and p_high).
 CREATE FUNCTION lane_now(p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
-  OUT known jsonb, OUT newest jsonb, OUT overlapping jsonb)
+ OUT known jsonb, OUT newest jsonb, OUT beneath jsonb, OUT overlapping jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE v_subject bigint;
 BEGIN
@@ -17,22 +18,35 @@ BEGIN
     known := last_known(v_subject, p_lane);
     SELECT f.facts INTO newest FROM operation_facts f WHERE f.subject_id = v_subject AND f.lane = p_lane
      ORDER BY f.generation DESC LIMIT 1;
+    IF newest ->> 'state' IN ('declined', 'expired', 'cancelled', 'superseded', 'failed') THEN
+      SELECT f.facts INTO beneath FROM operation_facts f WHERE f.id = (
+        SELECT o.id FROM operation o WHERE o.subject_id = v_subject AND o.lane = p_lane
+           AND (o.state NOT IN ('declined', 'expired', 'cancelled', 'superseded', 'failed')
+             OR (o.state = 'superseded' AND EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
+                   AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded'))))
+         ORDER BY o.generation DESC LIMIT 1);
+    END IF;
   END IF;
   IF p_low IS NOT NULL THEN
-    SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', x.ref, 'wider', x.wider)
+    SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', o.ref, 'wider', x.wider,
+                                'realm', x.realm_id, 'desired', x.desired, 'state', x.state)
                               ORDER BY x.wider DESC, x.name), '[]') INTO overlapping
-      FROM (SELECT a.name, o.ref, a.wider
-              FROM (SELECT w.id, w.name, true AS wider FROM subject w
-                     WHERE w.kind = p_kind AND w.name = ANY(p_around)
-                    UNION ALL
-                    (SELECT n.id, n.name, false FROM subject n
-                      WHERE n.network > p_low AND n.network <= p_high LIMIT 50)) a
-              JOIN LATERAL (SELECT e.operation_id, e.desired, e.state FROM effect e
-                             WHERE e.subject_id = a.id AND e.lane = p_lane
+      FROM (SELECT w.name, true AS wider, k.* FROM subject w
+              JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
+                              FROM effect e WHERE e.subject_id = w.id AND e.lane = p_lane
                                AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                             ORDER BY e.generation DESC LIMIT 1) k
-                ON k.desired @> '{"blocked": true}' AND k.state = 'succeeded'
-              JOIN operation o ON o.id = k.operation_id LIMIT 50) x;
+                             ORDER BY e.realm_id, e.generation DESC) k
+                ON k.state <> 'succeeded' OR k.desired @> '{"blocked": true}'
+             WHERE w.kind = p_kind AND w.name = ANY(p_around)
+            UNION ALL
+            (SELECT n.name, false, k.* FROM subject n
+              JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
+                              FROM effect e WHERE e.subject_id = n.id AND e.lane = p_lane
+                               AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+                             ORDER BY e.realm_id, e.generation DESC) k
+                ON k.state = 'succeeded' AND k.desired @> '{"blocked": true}'
+             WHERE n.network > p_low AND n.network <= p_high LIMIT 100)) x
+      JOIN operation o ON o.id = x.operation_id;
   END IF;
 END $$;
 
@@ -45,7 +59,8 @@ CREATE FUNCTION look(
   OUT token uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
   OUT may_see boolean, OUT may_ask boolean, OUT realms jsonb, OUT incident uuid,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
-  OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT overlapping jsonb)
+  OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
+  OUT overlapping jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE v_see int; v_ask int; v_ask_realm int;
@@ -73,6 +88,6 @@ BEGIN
   IF operation_id IS NOT NULL THEN
     SELECT f.facts INTO keyed FROM operation_facts f WHERE f.id = look.operation_id;
   END IF;
-  SELECT l.known, l.newest, l.overlapping INTO known, newest, overlapping
+  SELECT l.known, l.newest, l.beneath, l.overlapping INTO known, newest, beneath, overlapping
     FROM lane_now(p_kind, p_name, p_lane, p_around, p_low, p_high) l;
 END $$;

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
-from actions.errors import Refusal
+from actions.errors import NotRecorded, Refusal
 from console.api import catalogue, drafts, incidents, operations, requests, subjects
 from console.api.errors import of_refusal, problem
 from console.views import lists
@@ -59,16 +59,30 @@ def _nowhere(request: HttpRequest, error: Http404) -> HttpResponse:
 @api.exception_handler(InterfaceError)
 @api.exception_handler(psycopg.OperationalError)
 @api.exception_handler(psycopg.InterfaceError)
+@api.exception_handler(psycopg.errors.ReadOnlySqlTransaction)
 def _unrecorded(request: HttpRequest, error: Exception) -> HttpResponse:
     log.warning("no database: %s", type(error).__name__)
     if isinstance(error, psycopg.Error):
         connection.close()  # Django has not seen this error, and would go on using a dead line.
-    return problem(
-        503,
-        "not_recorded",
-        "The database does not answer, so nothing was done. Send it again.",
-        disposition="not_recorded",
-    )
+    if request.method in {"GET", "HEAD"} or _read_only(error):
+        return of_refusal(_NOTHING_DONE)
+    return of_refusal(_NOT_KNOWN)
+
+
+def _read_only(error: Exception) -> bool:
+    """Whether the database refused to write at all, as a standby does."""
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    return isinstance(cause, psycopg.errors.ReadOnlySqlTransaction)
+
+
+_NOTHING_DONE = NotRecorded(
+    "not_recorded", "The database does not answer as it should, so nothing was done. Send it again."
+)
+_NOT_KNOWN = NotRecorded(
+    "unknown_outcome",
+    "The database was lost on the way: we do not know whether this was written down. "
+    "Send it again under the same key: it cannot happen twice.",
+)
 
 
 @api.exception_handler(Exception)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
 from actions import prepare
+from actions.policy import rights
 from console.api import shapes
 from console.api.auth import bearer, principal
 from console.api.operations import seen_of
@@ -25,11 +27,11 @@ _BODY = {
 @router.post("", openapi_extra=_BODY, summary="Prepare an operation", response={201: dict})
 def create(request: HttpRequest) -> HttpResponse:
     """A draft: its id is the Idempotency-Key to confirm it under, within 30 minutes."""
-    principal(request, "read")
+    sees = rights(principal(request, "read").caller.id).sees
     body = shapes.read(request, shapes.OperationIn)
     ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen))
     made = prepare.prepare(bearer(request), replace(ask, via="api"))
-    response = JsonResponse(_shape(made), status=201)
+    response = JsonResponse(_shape(made, sees), status=201)
     response["Location"] = f"/api/v1/drafts/{made.draft.id}"
     return response
 
@@ -37,11 +39,11 @@ def create(request: HttpRequest) -> HttpResponse:
 @router.get("/{draft}", summary="Read a draft beside what is true now")
 def show(request: HttpRequest, draft: str) -> dict[str, object]:
     """The draft and what confirming it now would be told."""
-    principal(request, "read")
-    return _shape(prepare.revisit(bearer(request), prepare.find(draft)))
+    sees = rights(principal(request, "read").caller.id).sees
+    return _shape(prepare.revisit(bearer(request), prepare.find(draft)), sees)
 
 
-def _shape(made: prepare.Prepared) -> dict[str, object]:
+def _shape(made: prepare.Prepared, sees: Collection[str]) -> dict[str, object]:
     draft, preview = made.draft, made.preview
     return {
         "draft": draft.id,
@@ -58,7 +60,7 @@ def _shape(made: prepare.Prepared) -> dict[str, object]:
         "can_happen_twice": preview.twice,
         "approvals_needed": 0,
         "in_force": made.in_force,
-        "standing": shapes.operation(made.standing) if made.standing else None,
+        "standing": shapes.seen(made.standing, sees) if made.standing else None,
         "overlaps": shapes.overlaps(made.seen.overlaps),
         "changed": False,
     }

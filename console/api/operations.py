@@ -6,15 +6,17 @@ import json
 import re
 from dataclasses import replace
 
+import psycopg
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
 from actions import history, issue, keys, prepare
-from actions.compare import Ask
+from actions.answer import Answer
+from actions.ask import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
 from actions.faults import point
 from actions.history import Filter
-from actions.issue import Answer
 from actions.policy import rights
 from console import waiting
 from console.api import shapes
@@ -96,13 +98,15 @@ def seen_of(request: HttpRequest, given: int | None) -> int | None:
 def respond(told: Answer, wait: float = 0) -> HttpResponse:
     """An answer as HTTP: the operation, or a problem that names what there is."""
     if told.status >= 400:
-        shown = told.operation
+        shown, later = told.operation, told.superseded_by
         return problem(
             told.status,
             told.code,
             told.message,
             disposition=told.disposition,
-            operation=shapes.operation(shown, may_see=told.may_see) if shown else None,
+            operation=shapes.seen(shown, told.sees) if shown else None,
+            in_force=told.in_force if shown else None,
+            superseded_by=shapes.seen(later, told.sees) if later else None,
         )
     if wait:
         told = settled(told, wait)
@@ -122,8 +126,13 @@ def respond(told: Answer, wait: float = 0) -> HttpResponse:
 def settled(told: Answer, wait: float) -> Answer:
     """The answer with its operation as it is once settled, or once the wait is over."""
     assert told.operation is not None
-    facts = waiting.until_settled(told.operation, wait)
-    return replace(told, operation=facts, in_force=history.now_of(facts).in_force)
+    try:
+        facts = waiting.until_settled(told.operation, wait)
+        return replace(told, operation=facts, in_force=history.now_of(facts).in_force)
+    except (DatabaseError, InterfaceError, psycopg.Error):
+        # It is recorded; only watching it was cut short. What is known is the answer.
+        connection.close()
+        return told
 
 
 @router.get("", summary="List operations, newest first")
@@ -148,11 +157,12 @@ def index(
 def show(request: HttpRequest, ref: str) -> dict[str, object]:
     """One operation with its effects, attempts, and every request that arrived."""
     caller = principal(request, "read").caller
-    told = history.by_ref(ref, rights(caller.id).sees)
+    sees = rights(caller.id).sees
+    told = history.by_ref(ref, sees)
     if told is None:
         raise NotFound("no_operation", "There is no such operation that you may see.")
     return {
-        **shapes.present(history.now_of(told)),
+        **shapes.present(history.now_of(told), sees),
         "operation": shapes.operation(told),
         "attempts": history.attempts(told["id"]),
         "arrivals": history.arrivals(told["id"]),

@@ -24,12 +24,12 @@ def show(request: HttpRequest, key: str) -> dict[str, object]:
     if found is None:
         raise NotFound("no_request", "You have sent no request under this key.")
     told = history.facts_of([found.operation_id])[0] if found.operation_id else None
-    may_see = told is not None and told["action"] in rights(caller.id).sees
+    sees = rights(caller.id).sees
     arrivals = found.arrivals.order_by("at", "id").values("at", "via", "disposition", "code")
     return {
         "key": key,
         "first_seen_at": found.first_seen_at,
         "arrivals": list(arrivals[: history.MOST]),
-        "operation": shapes.operation(told, may_see=may_see) if told else None,
-        **(shapes.present(history.now_of(told)) if told else {}),
+        "operation": shapes.seen(told, sees) if told else None,
+        **(shapes.present(history.now_of(told), sees) if told else {}),
     }

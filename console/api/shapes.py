@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,12 +12,12 @@ from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actions import keys, subjects
+from actions.answer import Answer
+from actions.ask import Ask
 from actions.catalogue._base import Action
 from actions.catalogue._ends import moment
-from actions.compare import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.history import Present
-from actions.issue import Answer
 from actions.registry import registry
 from actions.standing import Facts, Overlap
 from console.api import strict
@@ -193,11 +193,16 @@ def _effect(operation_key: str, effect: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def present(now: Present) -> dict[str, object]:
+def seen(facts: Facts, sees: Collection[str]) -> dict[str, object]:
+    """An operation for somebody who may see these actions: of others, neither reason nor incidents."""
+    return operation(facts, may_see=facts["action"] in sees)
+
+
+def present(now: Present, sees: Collection[str]) -> dict[str, object]:
     """What is true of an operation now."""
     body: dict[str, object] = {"in_force": now.in_force, "overlaps": overlaps(now.overlaps)}
     if now.superseded_by is not None:
-        body["superseded_by"] = operation(now.superseded_by)
+        body["superseded_by"] = seen(now.superseded_by, sees)
     return body
 
 
@@ -218,10 +223,10 @@ def answer(told: Answer) -> dict[str, object]:
         "exact": told.exact,
         "in_force": told.in_force,
         "message": told.message,
-        "operation": operation(told.operation, may_see=told.may_see),
+        "operation": seen(told.operation, told.sees),
     }
     if told.superseded_by is not None:
-        body["superseded_by"] = operation(told.superseded_by, may_see=told.may_see)
+        body["superseded_by"] = seen(told.superseded_by, told.sees)
     if told.overlaps:
         body["overlaps"] = overlaps(told.overlaps)
     return body

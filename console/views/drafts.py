@@ -11,10 +11,12 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django_htmx.http import HttpResponseClientRedirect
 
 from actions import issue, prepare, subjects
+from actions.answer import Answer
+from actions.ask import Ask
 from actions.catalogue._base import Action
-from actions.compare import DRAFT_GOES_STALE_AFTER, Ask
+from actions.compare import DRAFT_GOES_STALE_AFTER
 from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, SubjectRefused
-from actions.issue import Answer, Who
+from actions.issue import Who
 from actions.models import Draft
 from actions.prepare import Prepared
 from actions.registry import registry

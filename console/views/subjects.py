@@ -113,7 +113,7 @@ def _lane(subject: Subject, name: str, told: list[Facts]) -> Lane:
 
 
 def _row(told: Facts, now: LaneNow, newest: int) -> Row:
-    force = of_one(told, now.known, now.overlaps, newest)
+    force = of_one(told, now.known, now.around, newest)
     return row(told, force=force_of(told, force))
 
 

@@ -11,7 +11,8 @@ import pytest
 
 from actions import keys
 from actions.catalogue._ends import moment
-from actions.compare import Ask, Decision, DraftGiven, consider, decide
+from actions.ask import Ask, Decision, DraftGiven
+from actions.compare import consider, decide
 from actions.errors import ParamsRefused
 from actions.plan import RealmNow
 from actions.standing import Facts, KeySeen, Standing, TokenSeen

@@ -32,7 +32,8 @@ console.roles
 actions.apps actions.keeper actions.prepare
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.now actions.overview actions.records actions.blocklists
-actions.compare actions.outbox
+actions.compare actions.outbox actions.answer
+actions.ask
 actions.standing actions.adapters actions.settle
 actions.plan actions.policy actions.log
 actions.models
@@ -42,7 +43,7 @@ actions.registry
 actions.catalogue.* actions.connectors.*
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
-actions.states actions.errors actions.database actions.faults
+actions.states actions.errors actions.database actions.faults actions.sweeping
 actions actions.catalogue actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")

@@ -34,7 +34,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 django.setup()
 
 from actions import deliver, issue, keys, subjects
-from actions.compare import Ask, DraftGiven
+from actions.ask import Ask, DraftGiven
 from actions.issue import Answer, Who
 from actions.registry import registry
 from console import embedded

@@ -14,7 +14,8 @@ import pytest
 from django.db import OperationalError, transaction
 
 from actions import issue, prepare, settle
-from actions.compare import Ask, Decision, decide
+from actions.ask import Ask, Decision
+from actions.compare import decide
 from actions.errors import Unauthenticated
 from actions.incidents import open_incident
 from actions.issue import Answer, Who

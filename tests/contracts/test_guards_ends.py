@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from actions import ends, outbox
+from actions import ends, outbox, settle
 from actions.models import Operation
+from actions.outcomes import Refused
 from tests.contracts.inside import Still, age, ask, ban, lift, tampering
 
 
@@ -40,8 +42,83 @@ def test_an_end_is_issued_once_and_only_when_it_is_due(still: Still, name: str) 
         at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [operation])
     assert (end_now(still, operation), end_now(still, operation)) == ("written", "not_due")
     lift = still.value("SELECT max(id) FROM operation")
+    assert end_note(still, operation) == ""
     still.deliver(lift)
-    assert (end_now(still, operation), end_note(still, operation)) == ("not_due", "issued")
+    assert (end_now(still, operation), end_note(still, operation)) == ("ended", "issued")
+    assert end_now(still, operation) == "not_due"
+
+
+def test_an_end_that_was_superseded_unsent_is_issued_again(still: Still, name: str) -> None:
+    operation = due_ban(still, name)
+    assert end_now(still, operation) == "written"
+    later, _ = still.issued(ask("ban-network", name, {"for": "1h"}, seen=2))
+    age(still, later, "16 minutes")
+    with still.acting("worker"):
+        outbox.expire_unbegun()
+    assert still.state(later) == "expired" and still.listed(name)
+    assert end_now(still, operation) == "written"
+    still.deliver(still.value("SELECT max(id) FROM operation"))
+    assert not still.listed(name)
+
+
+def test_an_end_waits_for_a_lift_under_way_and_is_issued_if_it_fails(still: Still, name: str) -> None:
+    operation = due_ban(still, name)
+    lifting, effect = still.issued(lift(name))
+    with still.acting("worker"):
+        attempt = outbox.claim(effect, "test")
+        assert attempt is not None
+    assert end_now(still, operation) == "not_due"
+    with still.acting("worker"):
+        settle.settle(attempt, Refused("no"), verified=False, settle_seconds=0)
+    assert still.state(lifting) == "failed"
+    assert end_now(still, operation) == "written"
+
+
+def test_the_end_of_a_ban_outlives_a_longer_one_that_failed(still: Still, name: str) -> None:
+    operation = due_ban(still, name)
+    longer, effect = still.issued(ask("ban-network", name, {"until": None}))
+    with still.acting("worker"):
+        attempt = outbox.claim(effect, "test")
+        assert attempt is not None
+        settle.settle(attempt, Refused("no"), verified=False, settle_seconds=0)
+    assert still.state(longer) == "failed"
+    assert end_now(still, operation) == "written"
+
+
+def test_the_end_of_a_ban_that_failed_lifts_nothing(still: Still, name: str) -> None:
+    still.made(ask("ban-network", name, {"until": None}))
+    short, effect = still.issued(
+        ask("ban-network", name, {"for": "1h"}, seen=1, again=True, reason="once more")
+    )
+    with still.acting("worker"):
+        attempt = outbox.claim(effect, "test")
+        assert attempt is not None
+        settle.settle(attempt, Refused("no"), verified=False, settle_seconds=0)
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [short])
+    assert end_now(still, short) == "void"
+    assert still.listed(name)
+
+
+def test_one_end_that_cannot_be_issued_keeps_no_other_from_it(
+    still: Still, name: str, networks: Callable[[], str]
+) -> None:
+    strange = due_ban(still, networks())
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute(
+            "UPDATE operation SET action = 'gone', ends_at = now() - interval '1 day' WHERE id = %s",
+            [strange],
+        )
+    operation = due_ban(still, name)
+    with still.acting("worker"):
+        assert ends.end_due() >= 1
+    lifted = (
+        "SELECT count(*) FROM operation o JOIN operation n USING (subject_id, lane)"
+        " WHERE o.id = %s AND n.generation = 2"
+    )
+    assert still.value(lifted, operation) == 1
+    with still.database() as at:
+        at.execute("UPDATE operation SET ended_at = now() WHERE id = %s", [strange])
 
 
 def test_an_end_is_void_once_the_lane_has_moved_on(still: Still, name: str) -> None:
@@ -88,7 +165,8 @@ def test_ends_are_held_while_the_clock_is_in_doubt(still: Still, name: str) -> N
             at.execute("UPDATE ends_hold SET released_at = now()")
     with still.acting("worker"):
         assert ends.end_due() >= 1
-    assert end_note(still, operation) == "issued"
+    newest = still.value("SELECT max(id) FROM operation")
+    assert still.value("SELECT because FROM operation WHERE id = %s", newest) == "end of @1"
 
 
 def test_only_a_clock_that_jumped_holds_ends(still: Still) -> None:

@@ -161,7 +161,7 @@ def test_the_bytes_are_canonical_whatever_was_typed(still: Still, name: str, rea
         settle.settle(attempt, Refused(reason), verified=False, settle_seconds=0)
         with transaction.atomic():
             log.append(
-                "note.added", {"note": reason, reason: [1.5, -0.0, 1e21, None, True]}, operation
+                "ends.held", {"note": reason, reason: [1.5, -0.0, 1e21, None, True]}, operation
             )
     told = events(still, operation)
     assert told[0]["body"]["reason"] == reason
@@ -201,11 +201,11 @@ def test_what_is_rolled_back_leaves_no_event_and_no_number(still: Still, name: s
     operation = still.made(ban(name))
     before = events(still, operation)
     with still.acting("web"), transaction.atomic():
-        log.append("test.undone", {}, operation)
+        log.append("incident.opened", {}, operation)
         transaction.set_rollback(True)
     assert events(still, operation) == before
     with still.acting("web"), transaction.atomic():
-        log.append("test.done", {}, operation)
+        log.append("incident.opened", {}, operation)
     assert events(still, operation)[-1]["number"] == len(before) + 1
 
 
@@ -214,16 +214,16 @@ def test_two_who_append_at_once_take_turns(still: Still, name: str) -> None:
 
     def append() -> None:
         with transaction.atomic():
-            log.append("test.turn", {}, operation)
+            log.append("incident.opened", {}, operation)
 
     with still.acting("web"), transaction.atomic():
-        log.append("test.turn", {}, operation)
+        log.append("incident.opened", {}, operation)
         second = still.meanwhile("web", append)
         assert second.until_it_waits()
     second.result()
-    assert [event["kind"] for event in events(still, operation)[-2:]] == ["test.turn"] * 2
+    assert [event["kind"] for event in events(still, operation)[-2:]] == ["incident.opened"] * 2
 
 
 def test_an_event_of_no_operation_there_is_refused(still: Still) -> None:
     with still.database(role="web") as at, pytest.raises(psycopg.errors.NoDataFound):
-        at.execute("SELECT log_append(-1, 'test', '{}')")
+        at.execute("SELECT log_append(-1, 'incident.opened', '{}')")

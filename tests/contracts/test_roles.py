@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from actions import database
-from tests.contracts.inside import MAY_NOT, Still, refused
+from tests.contracts.inside import MAY_NOT, Still, ask, refused
 from tests.contracts.test_database_rules import MOVING
 from tests.contracts.test_guards import ISSUE, issue_params
 
@@ -26,7 +26,7 @@ WRITES = {
 UPDATES = {
     ("web", "draft"): {"first_shown_at"},
     ("web", "caller"): {"last_login", "password"},
-    ("worker", "operation"): {"state", "settled_at", "verified_at", "ended_at", "end_note"},
+    ("worker", "operation"): {"state", "settled_at", "verified_at"},
     ("worker", "effect"): set(MOVING["effect"].split()),
     ("worker", "attempt"): set(MOVING["attempt"].split()),
 }
@@ -188,7 +188,7 @@ def test_a_table_of_the_callers_own_does_not_stand_in_for_ours(still: Still, nam
     with still.database(role="web") as at, at.transaction(force_rollback=True):
         at.execute("CREATE TEMP TABLE operation (id bigint, ref text, event_count int)")
         at.execute("CREATE TEMP TABLE log_event (LIKE public.log_event)")
-        assert refused(at, "SELECT log_append(NULL, 'test', '{}')") == ("", "")
+        assert refused(at, "SELECT log_append(NULL, 'incident.opened', '{}')") == ("", "")
         assert at.execute("SELECT count(*) FROM pg_temp.log_event").fetchone() == (0,)
 
 
@@ -242,3 +242,32 @@ def test_nobody_but_the_console_itself_is_named_as_who_ends(still: Still, operat
     with still.database(role="worker") as at:
         end = "SELECT issue_end(%s, %s, '{}', 'op_x', 'ban-network', 1, '{}', '', 'x', '[]')"
         assert refused(at, end, operation, still.caller())[0] == "SH003"
+
+
+@pytest.mark.parametrize("kind", ["operation.moved", "effect.moved", "operation.requested", "ends.released"])
+@pytest.mark.parametrize("role", ["web", "worker"])
+def test_a_process_cannot_tell_the_log_what_it_did_not_do(still: Still, role: str, kind: str) -> None:
+    with still.database(role=role) as at:
+        assert refused(at, f"SELECT log_append(NULL, '{kind}', '{{}}')")[0] == "SH003"
+
+
+def test_a_worker_approves_nothing_and_withdraws_nothing(still: Still, name: str) -> None:
+    operation, _ = still.issued(ask("ban-network", name, {"for": "1h"}))
+    with still.database(role="worker") as at:
+        move = f"UPDATE operation SET state = 'cancelled' WHERE id = {operation}"
+        assert refused(at, move) == ("SH003", "operation_is_decided_by_people")
+
+
+def test_web_does_not_ask_as_the_console(still: Still, name: str) -> None:
+    console = still.value("SELECT id FROM caller WHERE kind = 'console'")
+    with still.database(role="web") as at:
+        given = issue_params(still, name, "console", []) | {"caller": console}
+        with pytest.raises(psycopg.DatabaseError, match="only through issue_end"):
+            at.execute(ISSUE, given)
+
+
+def test_web_writes_no_event_that_is_no_json(still: Still, name: str) -> None:
+    with still.database(role="web") as at:
+        given = issue_params(still, name, "json", []) | {"body": "not json"}
+        with pytest.raises(psycopg.DatabaseError, match="not an event"):
+            at.execute(ISSUE, given)

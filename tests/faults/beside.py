@@ -94,8 +94,9 @@ class Line:
     """A TCP proxy to PostgreSQL that can be cut, or can lose the answer to one write.
 
     `lose`: what to do with the next write of a request. "answer": the server gets it and commits,
-    its answer is dropped, the line is cut. "late": the server gets it, and the line is cut before
-    it has answered. "write": the line is cut and the server never sees it.
+    its answer is dropped, the line is cut. "commit": as "answer", for the next COMMIT that is sent as
+    a statement. "late": the server gets it, and the line is cut before it has answered. "write": the
+    line is cut and the server never sees it.
     `meanwhile` is done after that, before the line is cut.
     `gone`: every line is cut, and no new one is taken.
     """
@@ -143,6 +144,10 @@ class Line:
             threading.Thread(target=pair.inwards, daemon=True).start()
 
 
+# The kind of the log event is a parameter of `issue` and of nothing else.
+_MARKS = {False: (b"operation.requested", b"request.arrived"), True: (b"COMMIT",)}
+
+
 class _Pair:
     """One connection through the line."""
 
@@ -154,10 +159,9 @@ class _Pair:
         with contextlib.suppress(OSError):
             while data := self.client.recv(65536):
                 mode = self.line.lose
-                # The kind of the log event is a parameter of `issue` and of nothing else.
-                if mode and (b"operation.requested" in data or b"request.arrived" in data):
+                if mode and any(mark in data for mark in _MARKS[mode == "commit"]):
                     self.line.lose = ""
-                    self._lose(mode, data)
+                    self._lose("answer" if mode == "commit" else mode, data)
                     return
                 self.server.sendall(data)
         if not self.dropping.is_set():

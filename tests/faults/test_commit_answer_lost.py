@@ -7,6 +7,7 @@ import signal
 import threading
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx2 as httpx
@@ -208,3 +209,45 @@ def test_taking_up_what_failed_is_told_so_even_if_the_answer_was_lost(
     assert (far.line.lost, told.status_code) == (1, 200)
     assert (told.json()["disposition"], told.json()["changed"]) == ("resumed", True)
     assert_once(console, asker, ref, network, 2)
+
+
+def test_a_line_lost_while_waiting_for_the_outcome_takes_nothing_back(
+    console: Console, far: Far, network: str
+) -> None:
+    with console.keeper_halted(), ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(far.api.ban, network, wait=8)
+        count = "SELECT count(*) FROM operation o JOIN subject s ON s.id = o.subject_id WHERE s.name = %s"
+        eventually(lambda: console.value(count, f"{network}/32") == 1, what="it is recorded")
+        far.line.cut()
+        told = waiting.result(30)
+    assert (told.status_code, told.json()["disposition"]) == (201, "created")
+    far.line.mend()
+
+
+def test_an_incident_whose_commit_was_not_heard_of_is_told_that_it_was_opened(
+    console: Console, far: Far
+) -> None:
+    title, key, far.line.lose = f"lost {uuid.uuid4().hex}", uuid.uuid4().hex, "commit"
+    headers = {"Idempotency-Key": key}
+    made = far.api.http.post("/api/v1/incidents", json={"title": title}, headers=headers)
+    assert (made.status_code, made.json().get("changed")) == (201, True), made.text
+    again = far.api.http.post("/api/v1/incidents", json={"title": title}, headers=headers)
+    assert again.json()["incident"]["ref"] == made.json()["incident"]["ref"]
+    assert console.value("SELECT count(*) FROM incident WHERE title = %s", title) == 1
+
+
+def test_a_database_that_takes_no_writes_is_told_as_not_recorded(
+    console: Console, far: Far, network: str
+) -> None:
+    with console.database("superuser") as at:
+        at.execute("ALTER ROLE steadyhand_web SET default_transaction_read_only = on")
+        try:
+            far.line.cut()
+            far.line.mend()
+            told = far.api.ban(network)
+        finally:
+            at.execute("ALTER ROLE steadyhand_web RESET default_transaction_read_only")
+            far.line.cut()
+            far.line.mend()
+    assert (told.status_code, told.json()["code"]) == (503, "not_recorded")
+    assert far.api.ban(network).status_code == 201

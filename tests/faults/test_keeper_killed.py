@@ -165,9 +165,9 @@ def test_two_keepers_end_a_ban_once(unkept: Console, network: str) -> None:
         unkept.bring_on_the_end(made["ref"])
         ended = eventually(lambda: lane(unkept, network)[1:], what="the ban ends")
         assert_brought_about(unkept, ended[0]["ref"], network, blocked=False)
+        note = "SELECT end_note FROM operation WHERE ref = %s"
+        eventually(lambda: unkept.value(note, made["ref"]) == "issued", what="the end is noted")
     assert [o["because"] for o in lane(unkept, network)] == [None, "end of @1"]
-    note = "SELECT end_note FROM operation WHERE ref = %s"
-    assert unkept.value(note, made["ref"]) == "issued"
 
 
 def test_a_keeper_whose_database_goes_away_waits_for_it(

@@ -499,6 +499,54 @@ def test_a_lift_that_nobody_took_up_in_time_leaves_the_ban_its_end(
     ]
 
 
+def test_a_ban_still_covers_once_a_lift_of_it_came_to_nothing(
+    console: Console, dana: Api, omar: Api, network: str
+) -> None:
+    banned = dana.ban(network, "24h", wait=10).json()["operation"]
+    with console.keeper_halted():
+        lifted = omar.lift(network).json()["operation"]
+        a_quarter_of_an_hour_passes(console, lifted["ref"])
+    dana.settled(lifted["ref"])
+    told = dana.ban(network, "1h").json()
+    assert (told["disposition"], told["exact"], told["in_force"]) == ("existing", False, "yes")
+    assert told["operation"]["ref"] == banned["ref"]
+    assert "superseded_by" not in told
+    assert "superseded_by" not in dana.get(f"/operations/{banned['ref']}").json()
+    again = omar.lift(network, wait=10).json()
+    assert (again["disposition"], again["operation"]["generation"]) == ("created", 3)
+
+
+def test_a_ban_still_covers_once_a_lift_of_it_failed(
+    console: Console, dana: Api, somebody: Somebody, network: str
+) -> None:
+    banned = dana.ban(network, "24h", wait=10).json()["operation"]
+    name, runbook = somebody("runbooks")
+    with console.keeper_halted():
+        lifted = runbook.lift(network).json()["operation"]
+        console.leave(name, "runbooks")
+    assert dana.settled(lifted["ref"])["operation"]["state"] == "failed"
+    told = dana.ban(network, "1h").json()
+    assert (told["disposition"], told["operation"]["ref"]) == ("existing", banned["ref"])
+    finished = dana.lift(network, wait=10).json()
+    assert (finished["disposition"], finished["operation"]["ref"]) == ("resumed", lifted["ref"])
+    assert network not in dana.listed()
+
+
+def test_a_short_ban_does_not_take_up_a_longer_one_that_failed(
+    console: Console, dana: Api, somebody: Somebody, network: str
+) -> None:
+    banned = dana.ban(network, "24h", wait=10).json()["operation"]
+    name, runbook = somebody("runbooks")
+    with console.keeper_halted():
+        longer = runbook.ban(network, "48h").json()["operation"]
+        console.leave(name, "runbooks")
+    assert dana.settled(longer["ref"])["operation"]["state"] == "failed"
+    told = dana.ban(network, "1h").json()
+    assert (told["disposition"], told["operation"]["ref"]) == ("existing", banned["ref"])
+    told = dana.ban(network, "48h", wait=10).json()
+    assert (told["disposition"], told["operation"]["ref"]) == ("resumed", longer["ref"])
+
+
 def test_a_lift_that_failed_leaves_the_ban_its_end(
     console: Console, dana: Api, somebody: Somebody, network: str
 ) -> None:

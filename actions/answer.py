@@ -1,0 +1,191 @@
+"""What one request is told, put together from what was decided and what was written."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from actions.ask import Ask, Decision
+from actions.catalogue._ends import moment
+from actions.policy import rights
+from actions.standing import Facts, Overlap, Standing, in_force
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request is told. `changed` is true for created and resumed alone."""
+
+    disposition: str
+    code: str
+    message: str
+    status: int
+    arrival: uuid.UUID
+    in_force: str
+    exact: bool
+    replayed: bool
+    operation: Facts | None
+    superseded_by: Facts | None
+    overlaps: tuple[Overlap, ...]
+    sees: frozenset[str]  # of the actions that are named here, those that the asker may see
+
+    @property
+    def changed(self) -> bool:
+        """Whether this very request made something happen."""
+        return self.disposition in {"created", "resumed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the database wrote: the operation that the answer names, when, and its arrivals so far."""
+
+    operation: int | None
+    ref: str | None
+    at: datetime
+    arrivals: int | None
+
+
+def of_written(
+    ask: Ask, seen: Standing, decision: Decision, arrival: uuid.UUID, written: Written
+) -> Answer:
+    """The answer to a request whose decision was just written."""
+    told = decision.told
+    if decision.plan is not None:
+        told = _new_facts(ask, seen, decision, written)
+    elif told is not None and written.arrivals is not None:
+        told = {**told, "arrivals": written.arrivals, "last_arrival_at": moment(written.at)}
+        if decision.disposition == "resumed":
+            told["state"] = "running"
+    later = _later(told, seen) if decision.disposition not in {"created", "key_reused"} else None
+    return Answer(
+        disposition=decision.disposition,
+        code=decision.code,
+        message=decision.message or _made_message(told),
+        status=decision.status,
+        arrival=arrival,
+        in_force=_in_force(told, ask, seen),
+        exact=decision.exact,
+        replayed=decision.replayed,
+        operation=told,
+        superseded_by=later,
+        overlaps=seen.overlaps,
+        sees=_sees(ask, seen, told, later),
+    )
+
+
+def of_lost(
+    ask: Ask, seen: Standing, decision: Decision, arrival: uuid.UUID, before: tuple[str, str, Facts | None]
+) -> Answer:
+    """The answer that was lost: `before` is the disposition, code and operation as written then."""
+    disposition, code, told = before
+    status, message = _as_told(disposition, code, decision, told)
+    later = _later(told, seen) if disposition != "key_reused" else None
+    return Answer(
+        disposition=disposition,
+        code=code,
+        message=message,
+        status=status,
+        arrival=arrival,
+        in_force=_in_force(told, ask, seen),
+        exact=decision.exact,
+        replayed=False,
+        operation=told,
+        superseded_by=later,
+        overlaps=seen.overlaps,
+        sees=_sees(ask, seen, told, later),
+    )
+
+
+def _in_force(told: Facts | None, ask: Ask, seen: Standing) -> str:
+    """Whether what is told is in force; of another lane than the one looked at, it is not known."""
+    if told is None or (told["kind"], told["name"]) != (ask.subject.kind, ask.subject.name):
+        return "unknown"
+    return in_force(told, seen.known, seen.around)
+
+
+def _later(told: Facts | None, seen: Standing) -> Facts | None:
+    """What took the lane after the operation that is told."""
+    standing = seen.standing
+    return standing if told and standing and standing["generation"] > told["generation"] else None
+
+
+def _sees(ask: Ask, seen: Standing, *told: Facts | None) -> frozenset[str]:
+    """Which of the actions named the asker may see: their reasons are told to nobody else."""
+    asked = frozenset({ask.action.name} if seen.may_see else ())
+    others = {facts["action"] for facts in told if facts} - {ask.action.name}
+    if not others or seen.caller_id is None:
+        return asked
+    return asked | (rights(seen.caller_id).sees & others)
+
+
+def _made_message(facts: Facts | None) -> str:
+    return f"Issued as {facts['ref']}, generation {facts['generation']}." if facts else ""
+
+
+def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -> Facts:
+    """The operation just made, as `operation_facts` will tell it: no third round trip for that."""
+    made = decision.plan
+    assert made is not None
+    at = moment(written.at)
+    names = {realm.id: realm for realm in seen.realms}
+    return {
+        "id": written.operation,
+        "ref": written.ref,
+        "generation": seen.generation + 1,
+        "lane": ask.action.lane,
+        "action": made.action,
+        "kind": ask.subject.kind,
+        "name": ask.subject.name,
+        "state": "approved",
+        "desired": dict(made.intent.desired),
+        "span": made.intent.span,
+        "ends_at": moment(made.intent.until) if made.intent.until else None,
+        "reason": ask.reason,
+        "because": decision.because,
+        "again_of": seen.generation if ask.again else None,
+        "requested_by": seen.caller_name,
+        "requested_by_id": str(seen.caller_id),
+        "requested_by_kind": seen.caller_kind,
+        "via": ask.via,
+        "requested_at": at,
+        "settled_at": None,
+        "verified_at": None,
+        "ended_at": None,
+        "end_note": "",
+        "arrivals": 1,
+        "last_arrival_at": at,
+        "incidents": [ask.incident] if ask.incident is not None else [],
+        "effects": [
+            {
+                **effect.row(),
+                "realm": names[effect.realm].name,
+                "realm_id": effect.realm,
+                "title": names[effect.realm].title,
+                "state": "ready",
+                "found": "",
+                "message": "",
+                "attempts": 0,
+                "settled_at": None,
+                "verified_at": None,
+            }
+            for effect in made.effects
+        ],
+    }
+
+
+_STATUS = {"created": 201, "existing": 200, "resumed": 200}
+_STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
+
+
+def _as_told(
+    disposition: str, code: str, now: Decision, told: Facts | None
+) -> tuple[int, str]:
+    """Status and message of what was written, beside what would be decided now."""
+    if disposition == "created":
+        return _STATUS[disposition], _made_message(told)
+    if (disposition, code) == (now.disposition, now.code):
+        return now.status, now.message
+    if disposition in {"existing", "resumed"}:
+        return _STATUS[disposition], now.message
+    # Judged again now, it would be told something else; but this time it was refused.
+    return _STATUS[disposition], "Nothing changed. What stood against it has passed: ask again."

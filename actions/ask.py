@@ -1,0 +1,76 @@
+"""One request, parsed, and what it comes to: the two ends of deciding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from actions import keys, plan
+from actions.catalogue._base import Action
+from actions.standing import Facts
+from actions.subjects import Subject
+
+
+@dataclass(frozen=True, slots=True)
+class DraftGiven:
+    """The draft that is confirmed: when it was made and first shown, and what it promised."""
+
+    id: str
+    caller_id: UUID
+    created_at: datetime
+    first_shown_at: datetime | None
+    plan_digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request, parsed and canonical, before anybody looked at what stands."""
+
+    action: Action
+    subject: Subject
+    params: Mapping[str, object]
+    reason: str
+    key: str
+    via: str
+    incident: int | None = None
+    seen: int | None = None
+    again: bool = False
+    draft: DraftGiven | None = None
+
+    def fingerprint(self) -> bytes:
+        """What the key stands for: everything that was asked, as it was asked."""
+        return keys.fingerprint(
+            {
+                "rules": keys.RULES,
+                "action": self.action.name,
+                "kind": self.subject.kind,
+                "name": self.subject.name,
+                "params": dict(self.params),
+                "reason": self.reason,
+                "incident": self.incident,
+                "seen": self.seen,
+                "again": self.again,
+                "draft": self.draft.id if self.draft else None,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to write and to answer. `told` is the operation that the answer names, if any.
+
+    `on_lane` says that it rests on the lane being as it was seen.
+    """
+
+    disposition: str
+    code: str = ""
+    message: str = ""
+    status: int = 200
+    told: Facts | None = None
+    plan: plan.Plan | None = None
+    on_lane: bool = False
+    exact: bool = True
+    because: str = ""
+    replayed: bool = False

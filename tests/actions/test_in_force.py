@@ -1,0 +1,48 @@
+"""Whether an operation is in force, realm by realm and by the address."""
+
+from __future__ import annotations
+
+import pytest
+
+from actions.standing import Facts, Known, in_force
+
+
+def told(blocked: bool, *realms: str) -> Facts:
+    """A ban or a lift with an effect in each of these realms."""
+    effects = [{"realm_id": realm, "desired": {"blocked": blocked}} for realm in realms]
+    return {"effects": effects, "desired": {"blocked": blocked}}
+
+
+def known(realm: str, blocked: bool, state: str = "succeeded") -> Known:
+    return Known(realm, {"blocked": blocked}, state)
+
+
+ON_A, OFF_A = known("a", True), known("a", False)
+SENDING_A = known("a", True, "executing")
+
+
+@pytest.mark.parametrize(
+    ("facts", "own", "wider", "expected"),
+    [
+        (told(True, "a"), (), (), "no"),
+        (told(True, "a"), (ON_A,), (), "yes"),
+        (told(True, "a"), (OFF_A,), (), "no"),
+        (told(True, "a"), (SENDING_A,), (), "unknown"),
+        (told(False, "a"), (OFF_A,), (), "yes"),
+        # A wider ban decides for the address, in its own realm.
+        (told(True, "a"), (OFF_A,), (ON_A,), "yes"),
+        (told(False, "a"), (OFF_A,), (ON_A,), "no"),
+        (told(True, "a", "b"), (), (ON_A,), "no"),
+        (told(True, "a", "b"), (known("b", True),), (ON_A,), "yes"),
+        # While a wider one is being changed, nobody knows, unless it makes no difference.
+        (told(False, "a"), (OFF_A,), (known("a", False, "executing"),), "unknown"),
+        (told(True, "a"), (ON_A,), (known("a", False, "executing"),), "yes"),
+        (told(True, "a"), (OFF_A,), (SENDING_A,), "unknown"),
+        # A wider network elsewhere says nothing of this realm.
+        (told(False, "a"), (OFF_A,), (known("b", True),), "yes"),
+    ],
+)
+def test_in_force_is_judged_by_realm_and_by_address(
+    facts: Facts, own: tuple[Known, ...], wider: tuple[Known, ...], expected: str
+) -> None:
+    assert in_force(facts, own, wider) == expected
