@@ -35,8 +35,8 @@ MUTANTS = (
     Mutant(
         "claim: the lock",
         OUTBOX,
-        "            operation = lock(effect.operation_id)\n            if not _take(effect_id):",
-        "            operation = effect.operation\n            if not _take(effect_id):",
+        "operation = lock(effect.operation_id)\n            if operation.state not in",
+        "operation = effect.operation\n            if operation.state not in",
         (EFFECTS + "test_the_operation_is_locked_before_its_effects[_claim]",),
     ),
     Mutant(
