@@ -173,14 +173,18 @@ def _start(home: Path) -> Postmaster:
     secret = _secret(home)
     if "password" not in secret:
         _renew_password(home, account)
-    port = _free_port(secret.get("port"))
-    options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories=''"
     wait = ("-w", "-t", str(START_SECONDS), "-l", str(data / "start.log"))
-    done = account.run("pg_ctl", "start", "-s", *wait, "-D", str(data), "-o", options)
-    server = running(home)
-    if done.returncode == 0 and server is not None:
-        return server
-    stop(home)
+    # A port that was free a moment ago may be taken by now: then another one.
+    for wanted in (secret.get("port"), None, None):
+        port = _free_port(wanted)
+        options = f"-h 127.0.0.1 -p {port} -c unix_socket_directories=''"
+        done = account.run("pg_ctl", "start", "-s", *wait, "-D", str(data), "-o", options)
+        server = running(home)
+        if done.returncode == 0 and server is not None:
+            return server
+        stop(home)
+        if _is_free(port):
+            break
     raise _failed(home, "PostgreSQL did not start")
 
 
@@ -281,12 +285,19 @@ def _in_database(url: str) -> str:
 
 def _free_port(wanted: str | int | None) -> int:
     for port in _candidates(wanted):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                return port
+        if _is_free(port):
+            return port
     raise DatabaseProblem(f"no free port for PostgreSQL in {PORTS.start}-{PORTS.stop - 1}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _candidates(wanted: str | int | None) -> Iterator[int]:
