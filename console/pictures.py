@@ -101,7 +101,7 @@ def _curve(start: float, end: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """Requests on the strip: tall did the work, short changed nothing; `count` of them."""
+    """Requests on the strip: tall started it or its rest, short changed nothing; `count` of them."""
 
     x: float
     top: int
@@ -145,5 +145,5 @@ def strip(moments: Sequence[tuple[datetime, str, int]]) -> Strip:
     total = sum(tick.count for tick in ticks)
     did = sum(tick.count for tick in ticks if tick.kind == "did")
     end = f"{on_day(last)} UTC" if last != first else ""
-    desc = f"{total} requests: {did} did the work (tall), {total - did} did not (short)."
+    desc = f"{total} requests: {did} started it or its rest (tall), {total - did} did not (short)."
     return Strip(ticks, f"{on_day(first)} UTC", end, desc)

@@ -149,7 +149,7 @@ def _heading(
 def _whose(told: Facts, viewer: Viewer) -> str:
     """Who asked and when, who had the rest run and when, and what the viewer's own requests did."""
     at = clock(told["requested_at"])
-    verb = "asked for" if viewer.resumed else "did"
+    verb = "asked for" if viewer.resumed or told["state"] in _NOT_DONE else "did"
     if told["requested_by_kind"] == "console":
         said = [f"The console did this by itself at {at}: {told['because']}."]
     else:
@@ -158,6 +158,9 @@ def _whose(told: Facts, viewer: Viewer) -> str:
         by, when = viewer.resumed[-1]
         said.append(f"{_you(by, viewer)} had the rest run at {clock(when)}.")
     return " ".join([*said, *_repeats(viewer)])
+
+
+_NOT_DONE = {"partial", "failed", "parked", "declined", "expired", "cancelled"}
 
 
 def _you(username: str, viewer: Viewer) -> str:

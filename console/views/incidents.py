@@ -111,7 +111,8 @@ def _refused(refusal: Refusal) -> str:
     if refusal.code == "bad_key":
         return LOST_KEY
     if refusal.code == "key_reused":
-        return f"{refusal.message} To open another incident, send this form again."
+        said = refusal.message.replace("This key", "This form", 1)
+        return f"{said} To open another incident, send this form again."
     return refusal.message
 
 

@@ -97,7 +97,6 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "effects_summary": f"{done} of {len(told['effects'])} in place",
         "graph": _graph(told),
         "arrivals_summary": _counted(counted.count, told),
-        "asked_first": "Did the work" if told["state"] == "succeeded" else "",
         "asked": _asked(told),
         **_requests(told, counted, request.GET),
         **_record(told, request.GET),

@@ -260,7 +260,7 @@ def test_a_form_already_used_says_so_and_keeps_what_was_typed(responder: Browser
     opened = responder.submit("/incidents/new", form, title="One", key=key)
     refused = responder.submit("/incidents/new", form, title="Another one", key=key)
     assert refused.status_code == 422
-    assert opened.headers["Location"].removeprefix("/incidents/") in refused.text
+    assert f"This form opened {opened.headers['Location'].removeprefix('/incidents/')}" in refused.text
     assert 'value="Another one"' in refused.text
     assert "<title>Error: " in refused.text
     fresh = KEY.search(refused.text)
@@ -491,6 +491,7 @@ def test_a_page_names_who_asked_and_who_had_the_rest_run(
     name, ref = failed(console, network)
     assert "Failed: nothing is in place" in show(responder, f"/operations/{ref}")
     assert "Did the work" not in show(responder, f"/operations/{ref}")
+    assert f"{name} asked for this at " in show(responder, f"/operations/{ref}")
     taken_up = confirm(second_responder, draft(second_responder, network, length="other", other="90h"))
     assert taken_up.headers["Location"] == f"/operations/{ref}"
     his = show(second_responder, f"/operations/{ref}")
@@ -558,7 +559,7 @@ def test_ten_thousand_requests_are_counted_and_reached_and_slow_nothing_down(
     path = f"/operations/{ref}"
     text = show(responder, path)
     assert "12001 requests, 1 effect" in text
-    assert "12001 requests: 1 did the work" in text
+    assert "12001 requests: 1 started it" in text
     assert "11980 more between" in text
     assert "all changed nothing, except those below" in text
     assert text.count("Not done: other content") == 1
