@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -51,8 +52,27 @@ class EndFields:
         return {"for": other}
 
     @staticmethod
+    def initial(params: Mapping[str, Any]) -> dict[str, object]:
+        """What the fields held when they gave `params`: the other way round."""
+        if "until" in params:
+            until = params["until"]
+            return {"length": "other", "other": _typed(until)} if until else {"length": "none"}
+        length = params.get("for", "")
+        if length in dict(_LENGTHS):
+            return {"length": length}
+        return {"length": "other", "other": length}
+
+    @staticmethod
     def field_of(name: str) -> str:
         return "other"
+
+
+def _typed(until: str) -> str:
+    """A moment as the form takes it: in UTC, in whole seconds, never an earlier one."""
+    at = datetime.fromisoformat(until.upper()).astimezone(UTC)
+    if at.microsecond:
+        at = at.replace(microsecond=0) + timedelta(seconds=1)
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 KINDS = {"end": EndFields}
@@ -88,7 +108,7 @@ class AskForm(forms.Form):
         )
 
     def _kinds(self) -> list[str]:
-        return sorted({param.kind for param in self.action.params})
+        return _kinds(self.action)
 
     def params(self) -> dict[str, object]:
         """The action's parameters, as the API takes them."""
@@ -104,6 +124,19 @@ class AskForm(forms.Form):
             if known.name == param:
                 return KINDS[known.kind].field_of(param)
         return None
+
+
+def _kinds(action: Action) -> list[str]:
+    return sorted({param.kind for param in action.params})
+
+
+def filled_in(action: Action, params: Mapping[str, Any]) -> dict[str, object]:
+    """What the fields of the action's own parameters hold when they stand for `params`."""
+    return {
+        name: value
+        for kind in _kinds(action)
+        for name, value in KINDS[kind].initial(params).items()
+    }
 
 
 _SUBJECT_HELP = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from console.wording import TONES, WORDS
+from console.wording import TONES, WORDS, on_day
 
 WIDTH, BOX, PITCH = 860, 50, 64
 AT_ROOT, AT_EFFECT, AT_SEEN = 10, 270, 610
@@ -101,11 +101,12 @@ def _curve(start: float, end: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One request on the strip: tall did the work, short changed nothing."""
+    """Requests on the strip: tall started it or its rest, short changed nothing; `count` of them."""
 
     x: float
     top: int
     kind: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +128,22 @@ def _kind(told: str) -> str:
     return "same" if told == "existing" else "not"
 
 
-def strip(moments: Sequence[tuple[datetime, str]]) -> Strip:
-    """A mark per request, in order; marks that would lie on each other move a little right."""
+def strip(moments: Sequence[tuple[datetime, str, int]]) -> Strip:
+    """A mark per moment, in order, for so many requests that were told so.
+
+    Marks that would lie on each other move a little right.
+    """
     first, last = moments[0][0], moments[-1][0]
     length = (last - first).total_seconds() or 1
     ticks: list[Tick] = []
     floor = 0.0
-    for at, told in moments:
+    for at, told, count in moments:
         x = max(16 + 828 * (at - first).total_seconds() / length, floor)
         floor = x + min(6, 828 / len(moments))
-        ticks.append(Tick(round(min(x, 846), 1), _TOPS[_kind(told)], _kind(told)))
-    did = sum(tick.kind == "did" for tick in ticks)
-    end = f"{last:%H:%M:%S} UTC" if last != first else ""
-    desc = f"{len(ticks)} requests: {did} did the work (tall), {len(ticks) - did} did not (short)."
-    return Strip(ticks, f"{first:%H:%M:%S} UTC", end, desc)
+        kind = _kind(told)
+        ticks.append(Tick(round(min(x, 846), 1), _TOPS[kind], kind, count))
+    total = sum(tick.count for tick in ticks)
+    did = sum(tick.count for tick in ticks if tick.kind == "did")
+    end = f"{on_day(last)} UTC" if last != first else ""
+    desc = f"{total} requests: {did} started it or its rest (tall), {total - did} did not (short)."
+    return Strip(ticks, f"{on_day(first)} UTC", end, desc)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from actions.models import LogEvent
-from console.wording import WORDS
+from console.wording import WORDS, on_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,11 @@ class Entry:
     who: str
     what: str
     digest: str
+
+    @property
+    def clock(self) -> str:
+        """When, to milliseconds, with the day when it is not today's."""
+        return on_day(self.at, precise=True)
 
 
 def entries(events: Iterable[LogEvent]) -> list[Entry]:

@@ -39,3 +39,6 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", api.urls),
 ]
+
+# Whatever no view answered for, database trouble foremost.
+handler500 = "console.views.errors.broke"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from actions.history import Present
 from actions.registry import registry
@@ -55,11 +54,17 @@ def moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
-def clock(text: str) -> str:
-    """`02:14:07 UTC`, with the day when it is not today's."""
-    at = datetime.fromisoformat(text).astimezone(UTC)
+def on_day(at: datetime, *, precise: bool = False) -> str:
+    """`02:14:07`, in UTC, with the day before it when it is not today's; `precise` to milliseconds."""
+    at = at.astimezone(UTC)
     day = "" if at.date() == datetime.now(UTC).date() else f"{at:%-d %b %Y} "
-    return f"{day}{at:%H:%M:%S} UTC"
+    return f"{day}{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if precise else "")
+
+
+def clock(text: str | datetime) -> str:
+    """`02:14:07 UTC`, with the day when it is not today's."""
+    at = datetime.fromisoformat(text) if isinstance(text, str) else text
+    return f"{on_day(at)} UTC"
 
 
 def label(told: Facts) -> str:
@@ -74,26 +79,35 @@ def phrase(told: Facts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks, and which of the requests that arrived were theirs."""
+    """Who looks, how many of the requests that arrived were theirs, by what each was told, and
+
+    who had unfinished work run later, when, in order.
+    """
 
     username: str
-    mine: Sequence[dict[str, Any]] = ()
+    mine: Mapping[str, int] = field(default_factory=dict)
+    resumed: Sequence[tuple[str, datetime]] = ()
 
     @property
-    def did_it(self) -> bool:
-        """Whether one of their requests made it happen."""
-        return any(a["disposition"] in {"created", "resumed"} for a in self.mine)
+    def did(self) -> int:
+        """How many of their requests made something happen."""
+        return self.mine.get("created", 0) + self.mine.get("resumed", 0)
 
     @property
     def repeats(self) -> int:
-        """How many of their requests changed nothing."""
-        return sum(a["disposition"] == "existing" for a in self.mine)
+        """How many of their requests changed nothing, for it stood already."""
+        return self.mine.get("existing", 0)
+
+    @property
+    def came_late(self) -> bool:
+        """Whether they asked for this, and somebody else had done so. What was refused is no asking."""
+        return self.repeats > 0 and not self.did
 
 
-def outcome(told: Facts, now: Present, viewer: Viewer) -> Outcome:
-    """What the page of an operation says on top."""
-    tone, heading = _heading(told, now, viewer)
-    lines = [_whose(told, viewer), *_detail(told), *_present(told, now)]
+def outcome(told: Facts, now: Present, viewer: Viewer, stood: Facts | None = None) -> Outcome:
+    """What the page of an operation says on top. `stood` is what stands though it failed."""
+    tone, heading = _heading(told, now, viewer, stood)
+    lines = [_whose(told, viewer), *_detail(told), *_stands(told, now, stood), *_present(told, now)]
     return Outcome(tone, heading, [line for line in lines if line])
 
 
@@ -101,25 +115,27 @@ def _states(told: Facts) -> list[str]:
     return [effect["state"] for effect in told["effects"]]
 
 
-def _heading(told: Facts, now: Present, viewer: Viewer) -> tuple[str, str]:
+def _heading(
+    told: Facts, now: Present, viewer: Viewer, stood: Facts | None
+) -> tuple[str, str]:
     done, total = _states(told).count("succeeded"), len(told["effects"])
     match told["state"]:
         case "succeeded" if now.superseded_by is not None and now.in_force == "no":
             return "ended", f"Done, and no longer so: {phrase(told)}"
-        case "succeeded" if viewer.mine and not viewer.did_it:
+        case "succeeded" if viewer.came_late:
             return "done", f"Already done: {phrase(told)}"
         case "succeeded":
             return "done", f"Done: {phrase(told)}"
         case "approved" | "running" if "in_doubt" in _states(told):
             return "doubt", f"In doubt: we do not know whether {phrase(told)}"
-        case "approved" | "running" if viewer.mine and not viewer.did_it:
+        case "approved" | "running" if viewer.came_late:
             return "running", "Already running"
         case "approved" | "running":
             return "running", f"Running: {done} of {total} effects are in place"
         case "partial":
             return "partly", f"Partly done: {done} of {total} effects are in place"
         case "failed":
-            return "failed", "Failed: nothing is in place"
+            return "failed", f"Failed: {'this changed nothing' if stood else 'nothing is in place'}"
         case "parked":
             return "parked", "A person must look: this cannot be known from here"
         case "superseded":
@@ -131,18 +147,51 @@ def _heading(told: Facts, now: Present, viewer: Viewer) -> tuple[str, str]:
 
 
 def _whose(told: Facts, viewer: Viewer) -> str:
+    """Who asked and when, who had the rest run and when, and what the viewer's own requests did."""
     at = clock(told["requested_at"])
-    again = viewer.repeats
+    verb = "asked for" if viewer.resumed or told["state"] in _NOT_DONE else "did"
     if told["requested_by_kind"] == "console":
-        return f"The console did this by itself at {at}: {told['because']}."
-    if told["requested_by"] != viewer.username and not viewer.did_it:
-        changed = " Your click changed nothing." if viewer.mine else ""
-        return f"{told['requested_by']} did this at {at}.{changed}"
+        said = [f"The console did this by itself at {at}: {told['because']}."]
+    else:
+        said = [f"{_you(told['requested_by'], viewer)} {verb} this at {at}."]
+    if viewer.resumed:
+        by, when = viewer.resumed[-1]
+        said.append(f"{_you(by, viewer)} had the rest run at {clock(when)}.")
+    return " ".join([*said, *_repeats(viewer)])
+
+
+_NOT_DONE = {"partial", "failed", "parked", "declined", "expired", "cancelled"}
+
+
+def _you(username: str, viewer: Viewer) -> str:
+    return "You" if username == viewer.username else username
+
+
+def _repeats(viewer: Viewer) -> list[str]:
+    again = viewer.repeats
     if not again:
-        return f"You did this at {at}."
-    came = "twice" if again == 1 else f"{again + 1} times"
-    rest = "The second one" if again == 1 else f"The {again} others"
-    return f"You did this at {at}. Your request reached us {came}. {rest} changed nothing."
+        return []
+    if not viewer.did:
+        return ["Your click changed nothing."]
+    count = viewer.did + again
+    came = "twice" if count == 2 else f"{count} times"
+    if viewer.did > 1:
+        rest = "One of them" if again == 1 else f"{again} of them"
+    else:
+        rest = "The second one" if again == 1 else f"The {again} others"
+    return [f"Your request reached us {came}. {rest} changed nothing."]
+
+
+def _stands(told: Facts, now: Present, stood: Facts | None) -> list[str]:
+    """What stands though this failed; what came later is told in any case."""
+    if stood is None or told["state"] != "failed" or now.superseded_by is not None:
+        return []
+    who = stood["requested_by"] if stood["requested_by_kind"] != "console" else "the console"
+    at = clock(stood["requested_at"])
+    return [
+        f"What stands is what was there before: {phrase(stood)}, by {who} at {at}"
+        f" ({stood['ref']}, generation {stood['generation']})."
+    ]
 
 
 def _detail(told: Facts) -> list[str]:
@@ -188,12 +237,27 @@ _REFUSED = {
     "stale": "Not done: it has changed since you opened this page",
     "conflict": "Not done: the opposite is under way",
     "too_soon": "Not done: you confirmed before you could read it",
-    "refused": "Not done: you may not ask for this",
+    "refused": "Not done: this was refused",
     "not_recorded": "Not done: we could not write this down, so we did not run it",
     "unknown_outcome": "We do not know whether this was written down",
 }
+_BY_CODE = {
+    "may_not_ask": "Not done: you may not ask for this",
+    "may_not_ask_realm": "Not done: you may not ask for this",
+    "again_needs_reason": "Not done: say why it must happen again",
+    "no_realm": "Not done: no system is set up that could do this",
+    "too_wide": "Not done: this network is too wide to act on",
+    "no_incident": "Not done: there is no such incident",
+    "bad_end": "Not done: this end cannot be used",
+    "draft_old": "Not done: this draft is too old",
+    "key_closed": "Not done: this draft is too old",
+    "plan_changed": "Not done: what it would do has changed since you saw it",
+    "unauthenticated": "Not done: you have been signed out",
+}
 
 
-def refused(disposition: str, message: str) -> Outcome:
-    """What a confirm that made nothing is told, in place."""
-    return Outcome("refused", _REFUSED.get(disposition, "Not done"), [message])
+def refused(disposition: str, message: str, code: str = "") -> Outcome:
+    """What a confirm that made nothing is told, in place: by its code, else by its disposition."""
+    heading = _BY_CODE.get(code) or _REFUSED.get(disposition, "Not done")
+    tone = "doubt" if disposition == "unknown_outcome" else "refused"
+    return Outcome(tone, heading, [message])

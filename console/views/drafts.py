@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
 from actions import issue, prepare, subjects
@@ -23,7 +23,8 @@ from actions.registry import registry
 from actions.standing import Facts
 from console import wording
 from console.access import SignedIn, must, page
-from console.forms import AskForm
+from console.forms import AskForm, filled_in
+from console.views.errors import may_be_written
 
 
 @page
@@ -32,7 +33,7 @@ def new(request: SignedIn, name: str) -> HttpResponse:
     """The form of an action; what is sent becomes a draft with a URL of its own."""
     action = _action(request, name)
     if request.method == "GET":
-        return _form(request, action, AskForm(action, initial=_initial(request)))
+        return _form(request, action, AskForm(action, initial=_initial(request, action)))
     form = AskForm(action, request.POST)
     if form.is_valid():
         try:
@@ -52,14 +53,22 @@ def _action(request: SignedIn, name: str) -> Action:
     return action
 
 
-def _initial(request: HttpRequest) -> dict[str, str]:
-    """What a link may fill in beforehand: only text that the form shows, and nothing runs."""
-    draft = Draft.objects.filter(id=request.GET.get("draft", "")).first()
-    if draft is not None:
-        incident = draft.incident.ref if draft.incident else ""
-        label = subjects.Subject(draft.subject_kind, draft.subject_name, 0).label
-        return {"subject": label, "reason": draft.reason, "incident": incident}
-    return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+def _initial(request: SignedIn, action: Action) -> dict[str, object]:
+    """What a link may fill in beforehand: only text that the form shows, and nothing runs.
+
+    A draft fills it only for those who may ask for what it asks for: they alone may see it.
+    """
+    draft = Draft.objects.select_related("incident").filter(id=request.GET.get("draft", "")).first()
+    if draft is None or draft.action not in request.rights.asks:
+        return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+    own = draft.action == action.name
+    return {
+        **(filled_in(action, draft.params) if own else {}),
+        "again": draft.seen if own and draft.again else None,
+        "subject": subjects.Subject(draft.subject_kind, draft.subject_name, 0).label,
+        "reason": draft.reason,
+        "incident": draft.incident.ref if draft.incident else "",
+    }
 
 
 def _ask(action: Action, form: AskForm) -> Ask:
@@ -138,6 +147,7 @@ def _context(made: Prepared) -> dict[str, object]:
     return {
         "action": action,
         "draft": draft,
+        "drafter": draft.caller.username,
         "heading": f"Check before you go on: {made.preview.button[0].lower()}{made.preview.button[1:]}",
         "expires_at": draft.created_at + DRAFT_GOES_STALE_AFTER,
         "standing": _standing(made),
@@ -159,7 +169,7 @@ def _standing(made: Prepared) -> wording.Outcome | None:
         case "resumed":
             return wording.Outcome("partly", "Unfinished", [made.would.message])
         case disposition:
-            return wording.refused(disposition, made.would.message)
+            return wording.refused(disposition, made.would.message, made.would.code)
 
 
 def _confirm_text(made: Prepared) -> str:
@@ -184,6 +194,7 @@ def _rows(made: Prepared) -> list[Row]:
         Row("Reason", draft.reason),
         Row("Incident", draft.incident.ref if draft.incident else "None"),
         Row("Approval", "None needed."),
+        Row("Drafted by", draft.caller.username),
         Row("Runs as", seen.caller_name),
     ]  # fmt: skip
 
@@ -210,19 +221,28 @@ def _overlap_rows(made: Prepared) -> list[Row]:
 
 
 @page
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def run(request: SignedIn, draft_id: str) -> HttpResponse:
-    """Confirm the draft, under its own key: pressed twice, it runs once."""
+    """Confirm the draft, under its own key: pressed twice, it runs once.
+
+    GET comes here after signing in anew, when the session was over: it shows the draft, runs nothing.
+    """
+    if request.method != "POST":
+        return redirect("draft", draft_id)
     draft = _draft(draft_id)
+    ask = prepare.ask_of(draft, "browser")
+    may_be_written(request)
     try:
-        told = issue.submit(Who(caller=request.user.pk), prepare.ask_of(draft, "browser"))
+        told = issue.submit(Who(caller=request.user.pk), ask)
     except NotRecorded as lost:
         return _told(request, draft, 503, wording.refused(lost.code, lost.message))
     except Refusal as refusal:
-        return _told(request, draft, 422, wording.refused("refused", refusal.message))
+        banner = wording.refused("refused", refusal.message, refusal.code)
+        return _told(request, draft, 422, banner)
     if told.status >= 400:
         must(told.status != 404)
-        return _told(request, draft, told.status, wording.refused(told.disposition, told.message))
+        banner = wording.refused(told.disposition, told.message, told.code)
+        return _told(request, draft, told.status, banner)
     return _to_operation(request, told)
 
 
@@ -241,6 +261,9 @@ def _told(request: SignedIn, draft: Draft, status: int, banner: wording.Outcome)
     if getattr(request, "htmx", False):
         return render(request, "parts/banner.html", {"banner": banner}, status=status)
     if status == 503:
-        return render(request, "told.html", {"banner": banner, "draft": draft}, status=status)
-    context = {**_context(_revisit(request, draft)), "banner": banner}
-    return render(request, "draft.html", context, status=status)
+        back = reverse("draft", args=[draft.id])
+        context = {"banner": banner, "back": back, "back_to": "Back to the draft"}
+        return render(request, "told.html", context, status=status)
+    return render(
+        request, "draft.html", {**_context(_revisit(request, draft)), "banner": banner}, status=status
+    )

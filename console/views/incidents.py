@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from actions import history, keys, now, overview
-from actions.errors import ParamsRefused, Refusal
+from actions.errors import NotRecorded, ParamsRefused, Refusal
 from actions.incidents import LONGEST_TITLE, open_incident
 from actions.models import Incident
+from console import wording
 from console.access import SignedIn, must, page
+from console.views.errors import may_be_written
 from console.views.loading import load
 from console.views.rows import counts, rows, starts
 
@@ -45,16 +49,24 @@ class NewForm(forms.Form):
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: SignedIn) -> HttpResponse:
-    """The form for a new incident. Sent twice, it opens one, and both are shown that one."""
+    """The form for a new incident. Sent twice, it opens one, and both are shown that one.
+
+    Its key stands in its address, so that going back meets the same form.
+    """
     must(bool(request.rights.asks))
     if request.method != "POST":
-        return render(request, "incident_new.html", {"form": _form()})
+        key = request.GET.get("key", "")
+        return _page(request, _form(key)) if _is_key(key) else redirect(_address(_new_key()))
     form = NewForm(request.POST, label_suffix="")
     if not form.is_valid():
         return _wrong(request, form)
+    title = form.cleaned_data["title"]
     try:
         key = keys.request_key(form.cleaned_data["key"])
-        incident, _opened = open_incident(request.user.pk, form.cleaned_data["title"], key)
+        may_be_written(request)
+        incident, _opened = open_incident(request.user.pk, title, key)
+    except NotRecorded as lost:
+        return _lost(request, lost, key)
     except ParamsRefused as refusal:
         form.add_error("title", refusal.message)
     except Refusal as refusal:
@@ -70,24 +82,58 @@ def _see(incident: Incident) -> HttpResponse:
     return response
 
 
-def _form(title: str = "") -> NewForm:
-    key = "inc_" + secrets.token_urlsafe(24)
-    return NewForm(label_suffix="", initial={"title": title, "key": key})
+def _lost(request: SignedIn, lost: NotRecorded, key: str) -> HttpResponse:
+    banner = wording.refused(lost.code, lost.message)
+    context = {"banner": banner, "back": _address(key), "back_to": "Back to the form"}
+    return render(request, "told.html", context, status=503)
+
+
+def _new_key() -> str:
+    return "inc_" + secrets.token_urlsafe(24)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return keys.request_key(text) == text
+    except Refusal:
+        return False
+
+
+def _address(key: str) -> str:
+    return f"{reverse('incident-new')}?{urlencode({'key': key})}"
+
+
+def _form(key: str) -> NewForm:
+    return NewForm(label_suffix="", initial={"key": key})
 
 
 def _refused(refusal: Refusal) -> str:
     if refusal.code == "bad_key":
         return LOST_KEY
     if refusal.code == "key_reused":
-        return f"{refusal.message} To open another incident, send this form again."
+        said = refusal.message.replace("This key", "This form", 1)
+        return f"{said} To open another incident, send this form again."
     return refusal.message
 
 
 def _wrong(request: SignedIn, form: NewForm) -> HttpResponse:
-    """The form again, with what was typed; under a new key when the old one cannot be used."""
+    """The form again, with what was typed; under another key when the old one cannot be used."""
+    old, title = form.data.get("key", ""), form.data.get("title", "")
     if form.non_field_errors() or "key" in form.errors:
-        form.data = {"title": form.data.get("title", ""), "key": _form().initial["key"]}
-    return render(request, "incident_new.html", {"form": form}, status=422)
+        form.data = {"title": title, "key": _next_key(old, title)}
+    return _page(request, form, status=422)
+
+
+def _next_key(old: str, title: str) -> str:
+    """The key of the form that follows a used one: the same each time that this is sent again."""
+    if not _is_key(old):
+        return _new_key()
+    return "inc_" + keys.fingerprint({"after": old, "title": " ".join(title.split())}).hex()
+
+
+def _page(request: SignedIn, form: NewForm, status: int = 200) -> HttpResponse:
+    context = {"form": form, "address": _address(str(form["key"].value()))}
+    return render(request, "incident_new.html", context, status=status)
 
 
 @page

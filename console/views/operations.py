@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 
 from actions import history, keys
-from actions.history import Filter, Present
+from actions.history import MIDDLE, Filter, Present, Story, Tally
 from actions.models import LogEvent
 from actions.policy import Rights
 from actions.registry import registry
@@ -25,8 +25,8 @@ from console.waiting import SETTLED
 from console.wording import Viewer
 
 FOLD_OVER = 50
-SHOWN_FIRST, SHOWN_LAST = 10, 10
-ALL = 10_000
+ENDS = 10
+PAGE = 200
 
 # How soon the page looks again, by the age of the operation in seconds.
 _DELAYS = ((3, "300ms"), (15, "1s"), (60, "2s"), (600, "5s"))
@@ -81,50 +81,94 @@ def _visible(request: SignedIn, ref: str) -> Facts:
 
 def _context(request: SignedIn, told: Facts) -> dict[str, object]:
     now = history.now_of(told)
-    arrivals = history.arrivals(told["id"], ALL)
-    mine = [a for a in arrivals if a["by"] == request.user.username]
-    outcome = wording.outcome(told, now, Viewer(request.user.username, mine))
+    counted = history.tally(told["id"], request.user.pk)
+    viewer = Viewer(request.user.username, counted.mine, counted.resumed)
+    stood = history.stood_before(told) if told["state"] == "failed" else None
+    outcome = wording.outcome(told, now, viewer, stood)
     done = sum(effect["state"] == "succeeded" for effect in told["effects"])
-    every = request.GET.get("arrivals") == "all"
     return {
         "op": told,
         "as_of": datetime.now(UTC),
         "outcome": outcome,
         "say": f"{done} of {len(told['effects'])} done. {outcome.heading}",
-        "poll": _poll(told),
+        "poll": _poll(told, request.GET.urlencode()),
         "deeds": _deeds(told, now, request.rights),
         "effects": [_effect(effect) for effect in told["effects"]],
         "effects_summary": f"{done} of {len(told['effects'])} in place",
         "graph": _graph(told),
-        "strip": pictures.strip([(a["at"], a["disposition"]) for a in arrivals])
-        if arrivals
-        else None,
-        "arrivals": _arrivals(arrivals, every=every),
-        "arrivals_summary": _counted(arrivals, told),
+        "arrivals_summary": _counted(counted.count, told),
         "asked": _asked(told),
-        **_record(told, every=every),
+        **_requests(told, counted, request.GET),
+        **_record(told, request.GET),
     }
 
 
-def _record(told: Facts, *, every: bool) -> dict[str, object]:
-    """The log's events of the operation; of many, the first and the last."""
+def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str, object]:
+    """Every request that arrived: all, a page of all, or of many the ends and what stands out."""
+    if not counted.count:
+        return {}
+    strip = pictures.strip([(m.at, m.disposition, m.count) for m in counted.marks])
+    if query.get("arrivals") == "all":
+        found, after = history.arrivals_after(told["id"], query.get("after", ""), PAGE)
+        first = history.arrivals(told["id"], 1)[0]
+        return {"strip": strip, "arrivals": _told(found, first), "arrivals_next": after, "paged": True}
+    if counted.count > FOLD_OVER:
+        told_of = history.story(told["id"], counted, ENDS)
+        first = told_of.first[0]
+        rows = [
+            *_told(told_of.first, first),
+            {"fold": _fold(told_of)},
+            *_told([*told_of.middle, *told_of.last], first),
+        ]
+        return {"strip": strip, "arrivals": rows}
+    came = history.arrivals(told["id"], FOLD_OVER)
+    strip = pictures.strip([(a["at"], a["disposition"], 1) for a in came])
+    return {"strip": strip, "arrivals": _told(came, came[0])}
+
+
+def _fold(told_of: Story) -> str:
+    span = f"between {wording.clock(told_of.since)} and {wording.clock(told_of.until)}"
+    if len(told_of.middle) < MIDDLE:
+        but = ", except those below" if told_of.middle else ""
+        return f"{told_of.folded} more {span}, all changed nothing{but}."
+    return f"{told_of.folded} more {span}. Below are the first {MIDDLE} of them that were told otherwise."
+
+
+def _record(told: Facts, query: Mapping[str, str]) -> dict[str, object]:
+    """The log's events of the operation; of many, the first and the last, or a page of all."""
     events = LogEvent.objects.filter(operation=told["id"]).order_by("number")
-    count = events.count()
-    if every or count <= FOLD_OVER:
-        shown = list(events)
-    else:
-        shown = [*events[:SHOWN_FIRST], *events[count - SHOWN_LAST :]]
-    return {"events": record.entries(shown), "record_summary": f"{len(shown)} of {count} events"}
+    newest = events.last()
+    # They are numbered one by one under the operation's lock, so the last number is the count.
+    count = newest.number if newest and newest.number else 0
+    if query.get("record") == "all":
+        shown = list(events.filter(number__gt=_number(query.get("after", "")))[:PAGE])
+        more = shown[-1].number if shown and shown[-1].number != count else ""
+        return {**_shown(shown, count), "record_next": more, "record_paged": True}
+    if count <= FOLD_OVER:
+        return _shown(list(events[:FOLD_OVER]), count)
+    first, last = list(events[:ENDS]), list(events.reverse()[:ENDS])[::-1]
+    folded = f"{count - 2 * ENDS} more between {wording.clock(first[-1].at)} and {wording.clock(last[0].at)}."
+    rows = [*record.entries(first), {"fold": folded}, *record.entries(last)]
+    return {**_shown([*first, *last], count), "events": rows}
 
 
-def _poll(told: Facts) -> dict[str, str] | None:
+def _shown(events: list[LogEvent], count: int) -> dict[str, object]:
+    return {"events": record.entries(events), "record_summary": f"{len(events)} of {count} events"}
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+
+
+def _poll(told: Facts, query: str) -> dict[str, str] | None:
     if told["state"] in SETTLED and not _open(told):
         return None
     asked_at = wording.moment(told["requested_at"])
     assert asked_at is not None
     age = (datetime.now(UTC) - asked_at).total_seconds()
     delay = next((delay for below, delay in _DELAYS if age < below), "20s")
-    return {"url": reverse("operation-live", args=[told["ref"]]), "delay": delay}
+    url = reverse("operation-live", args=[told["ref"]])
+    return {"url": f"{url}?{query}" if query else url, "delay": delay}
 
 
 def _open(told: Facts) -> bool:
@@ -180,18 +224,17 @@ def _graph(told: Facts) -> pictures.Graph:
     return pictures.graph(title, f"{told['ref']}, gen. {told['generation']}", drawn)
 
 
-def _arrivals(arrivals: Sequence[dict[str, Any]], *, every: bool) -> list[dict[str, Any]]:
-    """Rows of the table; a long middle that changed nothing is one row, its count kept."""
-    first = arrivals[0] if arrivals else None
-    rows = [{**a, "note": _note(a, first), "via": _via(a)} for a in arrivals]
-    middle = rows[SHOWN_FIRST:-SHOWN_LAST]
-    if every or len(rows) <= FOLD_OVER or any(a["disposition"] != "existing" for a in middle):
-        return rows
-    start, end = middle[0]["at"], middle[-1]["at"]
-    fold = (
-        f"{len(middle)} more between {start:%H:%M:%S} and {end:%H:%M:%S} UTC, all changed nothing."
-    )
-    return [*rows[:SHOWN_FIRST], {"fold": fold}, *rows[-SHOWN_LAST:]]
+def _told(arrivals: Sequence[dict[str, Any]], first: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the table of requests."""
+    return [
+        {
+            **a,
+            "note": _note(a, first),
+            "via": _via(a),
+            "clock": wording.on_day(a["at"], precise=True),
+        }
+        for a in arrivals
+    ]
 
 
 def _via(arrival: dict[str, Any]) -> str:
@@ -199,8 +242,8 @@ def _via(arrival: dict[str, Any]) -> str:
     return f"{arrival['via']}{token}"
 
 
-def _note(arrival: dict[str, Any], first: dict[str, Any] | None) -> str:
-    if first is None or arrival is first:
+def _note(arrival: dict[str, Any], first: dict[str, Any]) -> str:
+    if arrival["id"] == first["id"]:
         return "First request"
     gap = (arrival["at"] - first["at"]).total_seconds()
     later = f"+{gap:.1f} s" if gap < 60 else f"+{gap / 60:.0f} min"
@@ -209,8 +252,8 @@ def _note(arrival: dict[str, Any], first: dict[str, Any] | None) -> str:
     return f"{later}, a request of its own"
 
 
-def _counted(arrivals: Sequence[dict[str, Any]], told: Facts) -> str:
-    count, effects = told["arrivals"], len(told["effects"])
+def _counted(count: int, told: Facts) -> str:
+    effects = len(told["effects"])
     return (
         f"{count} request{'s' if count != 1 else ''}, {effects} effect{'s' if effects != 1 else ''}"
     )
@@ -233,6 +276,9 @@ def _asked(told: Facts) -> list[tuple[str, object]]:
         ("Verified", wording.clock(told["verified_at"]) if told["verified_at"] else "not yet"),
         ("Key", format_html('<span class="ref">{}</span>', key)),
     ]  # fmt: skip
+    drafter = history.drafted_by(told["id"])
+    if drafter is not None:
+        asked.insert(-2, ("Drafted by", drafter))
     if told["because"]:
         asked.insert(1, ("Because", told["because"]))
     if "blocked" not in told["desired"] or not told["desired"]["blocked"]:

@@ -132,6 +132,52 @@ def test_a_second_responder_is_told_it_is_already_done(
     assert _operations(console, network) == 1
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+def test_back_and_open_again_shows_the_same_incident(
+    sit: Sit, console: Console, network: str, javascript: bool
+) -> None:
+    ana = sit("ana", javascript=javascript)
+    title = f"Scan from {network}"
+    page = ana.open("/incidents/new")
+    seen = set()
+    for _ in range(2):
+        page.fill("[name=title]", title)
+        page.click("text=Open the incident")
+        page.wait_for_url("**/incidents/INC-*")
+        seen.add(page.url)
+        page.go_back()
+        page.wait_for_url("**/incidents/new?key=*")
+    assert len(seen) == 1
+    assert console.value("SELECT count(*) FROM incident WHERE title = %s", title) == 1
+    page.fill("[name=title]", "Something else")
+    page.click("text=Open the incident")
+    expect(page.locator(".problems")).to_contain_text("under another title")
+    expect(page.locator("[name=title]")).to_have_value("Something else")
+    page.click("text=Open the incident")
+    page.wait_for_url("**/incidents/INC-*")
+    assert page.url not in seen
+
+
+def test_signing_in_anew_while_confirming_leads_back_to_the_draft(
+    sit: Sit, console: Console, network: str
+) -> None:
+    ana = sit("ana")
+    page = ana.draft(network)
+    draft = page.url
+    ana.read()
+    [session] = [c for c in ana.context.cookies() if c["name"] == "steadyhand"]
+    ana.context.clear_cookies(name="steadyhand")
+    page.click(RUN)
+    page.wait_for_url("**/sign-in?next=**")
+    assert _operations(console, network) == 0
+    ana.context.add_cookies([session])
+    page.reload()
+    page.wait_for_url(draft)
+    page.click(RUN)
+    page.wait_for_url("**/operations/*")
+    assert _operations(console, network) == 1
+
+
 @pytest.mark.parametrize("width", [1280, 390, 320])
 def test_the_confirm_button_is_never_where_continue_was(
     sit: Sit, network: str, width: int

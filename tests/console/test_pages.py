@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterator
 
 import httpx2 as httpx
 import pytest
 
-from tests.console_process import Api, Browser, Console
+from tests.console_process import Api, Browser, Console, eventually
 
 FORM = re.compile(r"<form\b[^>]*>.*?</form>", re.DOTALL)
 BUTTON = re.compile(r"<button\b[^>]*>(.*?)</button>", re.DOTALL)
+COPY = '<button type="button" data-copy="" hidden>Copy link</button>'
 KEY = re.compile(r'name="key" value="([^"]+)"')
 
 
@@ -79,9 +82,13 @@ def test_no_page_holds_inline_script_or_style(responder: Browser, pages: list[st
         assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\son[a-z]+=|\sstyle=", text), path
 
 
-def test_an_auditor_finds_nothing_to_press(auditor: Browser, pages: list[str]) -> None:
-    for path in [*pages, "/log", "/operations"]:
-        text = show(auditor, path)
+def test_an_auditor_finds_nothing_to_press(
+    auditor: Browser, runbook: Api, network: str, pages: list[str]
+) -> None:
+    ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    for path in [*pages, "/log", "/operations", f"/operations/{ref}"]:
+        # Copying the address changes nothing, and is shown only where there is script for it.
+        text = show(auditor, path).replace(COPY, "")
         assert "/new" not in text, path
         posting = [form for form in FORM.findall(text) if 'method="post"' in form]
         assert [form for form in posting if "/sign-out" not in form] == [], path
@@ -218,40 +225,65 @@ def test_a_datasheet_has_the_four_answers_and_a_call_that_works(
 # Incidents
 
 
-def test_an_incident_form_sent_twice_opens_one(responder: Browser) -> None:
-    form = show(responder, "/incidents/new")
+def incident_form(browser: Browser) -> tuple[str, str, str]:
+    """The address of a form for a new incident, the form, and its key."""
+    sent_on = browser.http.get("/incidents/new")
+    assert sent_on.status_code == 302
+    address = sent_on.headers["Location"]
+    form = show(browser, address)
     key = KEY.search(form)
     assert key
-    first = responder.submit("/incidents/new", form, title="Leaked CI key", key=key[1])
-    second = responder.submit("/incidents/new", form, title="Leaked CI key", key=key[1])
+    assert address == f"/incidents/new?key={key[1]}"
+    return address, form, key[1]
+
+
+def test_an_incident_form_sent_twice_opens_one(responder: Browser) -> None:
+    address, form, key = incident_form(responder)
+    first = responder.submit("/incidents/new", form, title="Leaked CI key", key=key)
+    back = show(responder, address)
+    assert KEY.search(back)[1] == key  # type: ignore[index]
+    second = responder.submit("/incidents/new", back, title="Leaked  CI key", key=key)
     assert (first.status_code, second.status_code) == (303, 303)
     assert first.headers["Location"] == second.headers["Location"]
     assert "Leaked CI key" in show(responder, first.headers["Location"])
 
 
+@pytest.mark.parametrize("key", ["", "short", "x" * 129, "<script>alert(1)</script>", '"' + "x" * 20 + '"'])
+def test_a_form_s_key_that_cannot_be_one_is_replaced(responder: Browser, key: str) -> None:
+    sent_on = responder.http.get("/incidents/new", params={"key": key})
+    assert sent_on.status_code == 302
+    assert re.fullmatch(r"/incidents/new\?key=inc_[\w-]{32}", sent_on.headers["Location"])
+
+
 def test_a_form_already_used_says_so_and_keeps_what_was_typed(responder: Browser) -> None:
-    form = show(responder, "/incidents/new")
-    key = KEY.search(form)
-    assert key
-    opened = responder.submit("/incidents/new", form, title="One", key=key[1])
-    refused = responder.submit("/incidents/new", form, title="Another one", key=key[1])
+    _, form, key = incident_form(responder)
+    opened = responder.submit("/incidents/new", form, title="One", key=key)
+    refused = responder.submit("/incidents/new", form, title="Another one", key=key)
     assert refused.status_code == 422
-    assert opened.headers["Location"].removeprefix("/incidents/") in refused.text
+    assert f"This form opened {opened.headers['Location'].removeprefix('/incidents/')}" in refused.text
     assert 'value="Another one"' in refused.text
     assert "<title>Error: " in refused.text
     fresh = KEY.search(refused.text)
     assert fresh
-    assert fresh[1] != key[1]
+    assert fresh[1] != key
+    # Sent once more, as going back does, it offers the same form, which opens one incident.
+    again = responder.submit("/incidents/new", form, title="Another one", key=key)
+    assert KEY.search(again.text)[1] == fresh[1]  # type: ignore[index]
+    other = {
+        responder.submit("/incidents/new", again.text, title="Another one", key=fresh[1]).headers["Location"]
+        for _ in range(2)
+    }
+    assert len(other) == 1
+    assert other != {opened.headers["Location"]}
 
 
 @pytest.mark.parametrize("title", ["", "   ", "x" * 201, "a\x00b"])
 def test_a_title_that_cannot_be_kept_is_refused_in_words(responder: Browser, title: str) -> None:
-    form = show(responder, "/incidents/new")
-    key = KEY.search(form)
-    assert key
-    refused = responder.submit("/incidents/new", form, title=title, key=key[1])
+    _, form, key = incident_form(responder)
+    refused = responder.submit("/incidents/new", form, title=title, key=key)
     assert refused.status_code == 422
     assert "There is a problem" in refused.text
+    assert KEY.search(refused.text)[1] == key  # type: ignore[index]
 
 
 def test_an_incident_shows_what_is_still_in_force(
@@ -419,6 +451,317 @@ def test_the_log_pages_by_cursor_without_a_gap(
 def test_the_log_answers_nonsense_in_words(auditor: Browser, query: dict[str, str]) -> None:
     text = show(auditor, "/log", **query)
     assert "Nothing was looked for" in text or "No record matches" in text
+
+
+# Drafts and operations
+
+
+def draft(browser: Browser, network: str, action: str = "ban-network", **fields: str) -> str:
+    """The path of a new draft, which has been looked at for long enough."""
+    form = show(browser, f"/actions/{action}/new")
+    given = {"subject": network, "length": "24h", "reason": "it scans", **fields}
+    made = browser.submit(f"/actions/{action}/new", form, **given)
+    assert made.status_code == 302, made.text
+    path = str(made.headers["Location"])
+    show(browser, path)
+    time.sleep(0.9)
+    return path
+
+
+def confirm(browser: Browser, path: str) -> httpx.Response:
+    return browser.submit(f"{path}/run", show(browser, path))
+
+
+def failed(console: Console, network: str, action: str = "ban-network") -> tuple[str, str]:
+    """Who asked for it and its ref; it was refused when it was to be carried out."""
+    name = f"asker-{uuid.uuid4().hex[:8]}"
+    asker = console.new_caller(name, "runbooks")
+    params = {"for": "96h"} if action == "ban-network" else {}
+    with console.keeper_halted():
+        ref = str(asker.ask(action, network, params).json()["operation"]["ref"])
+        console.leave(name, "runbooks")
+    state = "SELECT state FROM operation WHERE ref = %s"
+    eventually(lambda: console.value(state, ref) == "failed", what="it fails")
+    return name, ref
+
+
+def test_a_page_names_who_asked_and_who_had_the_rest_run(
+    console: Console, responder: Browser, second_responder: Browser, network: str
+) -> None:
+    name, ref = failed(console, network)
+    assert "Failed: nothing is in place" in show(responder, f"/operations/{ref}")
+    assert "Did the work" not in show(responder, f"/operations/{ref}")
+    assert f"{name} asked for this at " in show(responder, f"/operations/{ref}")
+    taken_up = confirm(second_responder, draft(second_responder, network, length="other", other="90h"))
+    assert taken_up.headers["Location"] == f"/operations/{ref}"
+    his = show(second_responder, f"/operations/{ref}")
+    assert f"{name} asked for this at " in his
+    assert "You had the rest run at " in his
+    assert "You did this" not in his
+    assert "You asked" not in his
+    hers = show(responder, f"/operations/{ref}")
+    assert f"{name} asked for this at " in hers
+    assert "raj had the rest run at " in hers
+    assert "Your" not in hers
+
+
+@pytest.mark.parametrize("action", ["lift-ban", "ban-network"])
+def test_what_failed_says_what_stands_all_the_same(
+    console: Console, responder: Browser, runbook: Api, network: str, action: str
+) -> None:
+    stood = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    _, ref = failed(console, network, action)
+    text = show(responder, f"/operations/{ref}")
+    assert "Failed: this changed nothing" in text
+    assert "nothing is in place" not in text
+    assert re.search(rf"What stands is what was there before: [^<]* is banned until [^<]*{stood}", text)
+
+
+def test_a_refused_opposite_does_not_count_as_having_asked(
+    console: Console, responder: Browser, runbook: Api, network: str
+) -> None:
+    form = draft(responder, network, "lift-ban", length="")
+    ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    refused = confirm(responder, form)
+    assert refused.status_code == 412
+    text = show(responder, f"/operations/{ref}")
+    assert "Already done" not in text
+    assert "runbook did this at" in text
+    assert "Your click" not in text
+
+
+MANY = """
+INSERT INTO arrival (id, request_id, operation_id, at, via, disposition, code)
+SELECT gen_random_uuid(), a.request_id, a.operation_id, a.at + n * interval '0.1 s', 'api',
+       CASE n WHEN 5000 THEN 'key_reused' ELSE 'existing' END, ''
+  FROM arrival a JOIN operation o ON o.id = a.operation_id, generate_series(1, %(many)s) n
+ WHERE o.ref = %(ref)s
+"""
+EVENTS = """
+INSERT INTO log_event (at, kind, operation_id, number, body)
+SELECT clock_timestamp(), 'request.arrived', o.id, o.event_count + n, convert_to(
+       '{"body":{"by":"runbook","disposition":"existing"}}', 'UTF8')
+  FROM operation o, generate_series(1, %(many)s) n WHERE o.ref = %(ref)s
+"""
+COUNTS = """
+UPDATE operation SET arrival_count = arrival_count + %(many)s, event_count = event_count + %(many)s
+ WHERE ref = %(ref)s
+"""
+
+
+def test_ten_thousand_requests_are_counted_and_reached_and_slow_nothing_down(
+    console: Console, responder: Browser, runbook: Api, network: str
+) -> None:
+    ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    for sql in (MANY, EVENTS, COUNTS):
+        with console.database() as owner:
+            owner.execute(sql, {"many": 12_000, "ref": ref})
+    path = f"/operations/{ref}"
+    text = show(responder, path)
+    assert "12001 requests, 1 effect" in text
+    assert "12001 requests: 1 started it" in text
+    assert "11980 more between" in text
+    assert "all changed nothing, except those below" in text
+    assert text.count("Not done: other content") == 1
+    assert len(text) < 100_000
+    assert text.count("<line") < 210
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        show(responder, f"{path}/live")
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.3, took
+    rows = r'<td data-label="Who">runbook</td><td data-label="Came by">'
+    seen, page, pages = 0, f"{path}?arrivals=all", 0
+    while page:
+        text = show(responder, page)
+        seen, pages = seen + len(re.findall(rows, text)), pages + 1
+        later = re.search(r'href="([^"]*)">Later requests', text)
+        page = later[1].replace("&amp;", "&") if later else ""
+    assert (seen, pages) == (12_001, 61)
+    numbers, page = [], f"{path}?record=all"
+    while page:
+        text = show(responder, page)
+        numbers += [int(n) for n in re.findall(r'data-label="No." class="num">(\d+)<', text)]
+        later = re.search(r'href="([^"]*)">Later events', text)
+        page = later[1].replace("&amp;", "&") if later else ""
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert len(numbers) > 12_000
+
+
+def test_a_cursor_that_is_none_begins_at_the_first_request(
+    responder: Browser, runbook: Api, network: str
+) -> None:
+    ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    for after in ("x", "-1", "9" * 40, str(uuid.uuid4())):
+        for what in ("arrivals", "record"):
+            text = show(responder, f"/operations/{ref}", **{what: "all", "after": after})
+            assert "First request" in text
+            assert "Asked for, generation 1" in text
+
+
+def test_times_of_another_day_are_shown_with_their_day(
+    console: Console, responder: Browser, runbook: Api, network: str
+) -> None:
+    ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
+    today = show(responder, f"/operations/{ref}")
+    assert re.search(r">\d\d:\d\d:\d\d\.\d{3}</time>", today)
+    sql = MANY.replace("interval '0.1 s'", "interval '-1 day'")
+    with console.database() as owner:
+        owner.execute(sql, {"many": 60, "ref": ref})
+    text = show(responder, f"/operations/{ref}")
+    day = r"\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d"
+    assert re.search(rf">{day}\.\d{{3}}</time>", text)
+    assert re.search(rf"41 more between {day} UTC and {day} UTC", text)
+
+
+def test_after_signing_in_anew_a_confirm_is_shown_its_draft_and_nothing_runs(
+    console: Console, responder: Browser, stranger: httpx.Client, network: str
+) -> None:
+    path = draft(responder, network)
+    token = responder.http.cookies["csrftoken"]
+    stranger.cookies.set("csrftoken", token)
+    signed_out = stranger.post(f"{path}/run", data={"csrfmiddlewaretoken": token})
+    assert signed_out.headers["Location"] == f"/sign-in?next={path}/run"
+    came_back = responder.http.get(f"{path}/run")
+    assert (came_back.status_code, came_back.headers["Location"]) == (302, path)
+    made = console.value(
+        "SELECT count(*) FROM operation o JOIN subject s ON s.id = o.subject_id WHERE s.name = %s",
+        f"{network}/32",
+    )
+    assert made == 0
+    assert confirm(responder, path).status_code == 303
+
+
+def test_another_s_draft_says_whose_it_is(
+    responder: Browser, second_responder: Browser, network: str
+) -> None:
+    path = draft(responder, network)
+    own, theirs = show(responder, path), show(second_responder, path)
+    assert "Drafted by ana, not by you" not in own
+    assert theirs.index("Drafted by ana, not by you") < theirs.index("<h1>")
+    made = confirm(second_responder, path)
+    text = show(responder, made.headers["Location"])
+    assert re.search(r"Drafted by</th><td>ana<", text)
+    assert "raj did this at" in text
+
+
+@pytest.mark.parametrize(
+    "given, kept",
+    [
+        ({"length": "7d"}, ['value="7d" id="id_length_3" checked']),
+        ({"length": "none"}, ['value="none" id="id_length_4" checked']),
+        ({"length": "other", "other": "45m"}, ['id="id_length_5" checked', 'value="45m"']),
+        (
+            {"length": "other", "other": "2029-11-25 02:14"},
+            ['id="id_length_5" checked', 'value="2029-11-25 02:14:00 UTC"'],
+        ),
+    ],
+)
+def test_changing_what_is_asked_keeps_what_was_asked(
+    responder: Browser, runbook: Api, network: str, given: dict[str, str], kept: list[str]
+) -> None:
+    runbook.ban(network, wait=10)
+    path = draft(responder, network, again="1", reason="once more", **given)
+    link = re.search(r'href="([^"]+)">Change what you ask', show(responder, path))
+    assert link
+    form = show(responder, link[1])
+    for words in [*kept, network, "once more", 'name="again" value="1"']:
+        assert words in form, words
+
+
+def test_a_draft_fills_in_nothing_for_who_may_not_ask_for_it(
+    console: Console, responder: Browser, network: str
+) -> None:
+    path = draft(responder, network, reason="a secret reason")
+    with console.database() as owner:
+        lifts = owner.execute(
+            "DELETE FROM entry_group_grant g USING catalogue_entry e, auth_permission p WHERE"
+            " g.content_object_id = e.id AND e.name = 'ban-network' AND p.id = g.permission_id"
+            " AND p.codename = 'ask_entry' RETURNING g.group_id, g.permission_id, g.content_object_id"
+        ).fetchall()
+        try:
+            form = show(responder, "/actions/lift-ban/new", draft=path.removeprefix("/drafts/"))
+        finally:
+            for row in lifts:
+                owner.execute(
+                    "INSERT INTO entry_group_grant (group_id, permission_id, content_object_id)"
+                    " VALUES (%s, %s, %s)",
+                    row,
+                )
+    assert "a secret reason" not in form
+    assert network not in form
+
+
+_HEADINGS = """
+import django; django.setup()
+import json
+from console.wording import refused
+print(json.dumps({code: refused("refused", "", code).heading for code in json.loads(CODES)}))
+"""
+
+
+def test_a_refusal_is_headed_by_what_it_is(
+    console: Console, responder: Browser, network: str
+) -> None:
+    codes = ["again_needs_reason", "no_realm", "too_wide", "bad_end", "may_not_ask", "of_tomorrow"]
+    told = json.loads(console.python(_HEADINGS.replace("CODES", repr(json.dumps(codes))), role="web"))
+    assert len(set(told.values())) == len(codes), told
+    assert [code for code in codes if "may not" in told[code]] == ["may_not_ask"]
+    path = draft(responder, network, length="other", other="2s")
+    time.sleep(2)
+    late = confirm(responder, path)
+    assert late.status_code == 412
+    assert "Not done: this draft is too old" in late.text
+
+
+# When the database is in trouble
+
+
+@contextlib.contextmanager
+def trouble(console: Console, how: str, back: str) -> Iterator[None]:
+    """The web's database role is changed, and its lines cut, so that they begin anew."""
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'steadyhand_web'"
+    with console.database(role="superuser") as root:
+        root.execute(how)
+        root.execute(cut)
+        try:
+            yield
+        finally:
+            root.execute(back)
+            root.execute(cut)
+    # Each of the web's threads notices on its own that its line was cut.
+    ready = f"{console.url}/readyz"
+    eventually(lambda: all(httpx.get(ready).status_code == 200 for _ in range(50)), what="it is ready")
+
+
+AWAY = ("ALTER ROLE steadyhand_web NOLOGIN", "ALTER ROLE steadyhand_web LOGIN")
+READ_ONLY = (
+    "ALTER ROLE steadyhand_web SET default_transaction_read_only = on",
+    "ALTER ROLE steadyhand_web RESET default_transaction_read_only",
+)
+
+
+@pytest.mark.parametrize("htmx", [False, True])
+@pytest.mark.parametrize("how", [AWAY, READ_ONLY], ids=["away", "read only"])
+def test_database_trouble_is_a_page_in_words(
+    console: Console, responder: Browser, network: str, how: tuple[str, str], htmx: bool
+) -> None:
+    path = draft(responder, network)
+    page = show(responder, path)
+    if htmx:
+        responder.http.headers["HX-Request"] = "true"
+    with trouble(console, *how):
+        # The first request on each line that was cut is told of trouble too.
+        told = [(responder.http.get(path), responder.submit(f"{path}/run", page)) for _ in range(4)]
+    for looked, sent in told:
+        assert (looked.status_code, sent.status_code) == (503, 503)
+        assert "We cannot show this just now" in looked.text
+        assert re.search("could not write this down, so we did not run it|We do not know", sent.text)
+        assert ("<html" in sent.text) is not htmx
+    if how is AWAY:
+        assert not any("We do not know" in sent.text for _, sent in told)
+    assert confirm(responder, path).headers.get("HX-Redirect" if htmx else "Location")
 
 
 # What pages cost
