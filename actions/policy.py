@@ -13,11 +13,15 @@ from uuid import UUID
 from actions import database
 
 
-def permission(codename: str) -> str:
-    """SQL for the id of one of our own permissions."""
+_MODELS = {"entry": "catalogueentry", "realm": "realm"}
+
+
+def permission(kind: str, codename: str) -> str:
+    """SQL for the id of one of our own permissions on a `kind` of thing."""
     return (
-        "(SELECT p.id FROM auth_permission p JOIN django_content_type t ON t.id = p.content_type_id"
-        f" WHERE p.codename = '{codename}' AND t.app_label = 'actions')"
+        "(SELECT p.id FROM django_content_type t"
+        f" JOIN auth_permission p ON p.content_type_id = t.id AND p.codename = '{codename}'"
+        f" WHERE t.app_label = 'actions' AND t.model = '{_MODELS[kind]}')"
     )
 
 
@@ -27,13 +31,13 @@ def granted(kind: str, codename: str, target: str, caller: str, known: str = "")
     `kind` is "entry" or "realm"; `target` and `caller` are SQL expressions of type uuid; `known`, if
     given, one for the permission's id. All are our own constants, never input.
     """
-    held = known or permission(codename)
+    held = known or permission(kind, codename)
     return f"""(EXISTS (SELECT FROM {kind}_user_grant own WHERE own.content_object_id = {target}
           AND own.user_id = {caller} AND own.permission_id = {held})
       OR EXISTS (SELECT FROM {kind}_group_grant theirs
-          JOIN caller_groups member ON member.group_id = theirs.group_id
-          WHERE theirs.content_object_id = {target} AND member.caller_id = {caller}
-            AND theirs.permission_id = {held}))"""
+          WHERE theirs.content_object_id = {target} AND theirs.permission_id = {held}
+            AND theirs.group_id = ANY(ARRAY(SELECT member.group_id FROM caller_groups member
+                                             WHERE member.caller_id = {caller}))))"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ plain reads through guardian and the ORM reached a tenth of the rate).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -167,7 +167,7 @@ def _params(at: Look) -> dict[str, object]:
         "prefix": at.token_prefix,
         "lane": at.action.lane,
         "action": at.action.name,
-        "connectors": connectors_for(at.action),
+        "connectors": _array(connectors_for(at.action)),
         "key": at.key,
         "incident": at.incident,
     }
@@ -176,7 +176,12 @@ def _params(at: Look) -> dict[str, object]:
 def _named(subject: Subject) -> dict[str, object]:
     around, low, high = _around(subject)
     named: dict[str, object] = {"kind": subject.kind, "name": subject.name}
-    return {**named, "around": around, "low": low, "high": high}
+    return {**named, "around": _array(around), "low": low, "high": high}
+
+
+def _array(names: Iterable[str]) -> str:
+    """An array as PostgreSQL reads it, of names that need no quotes."""
+    return "{" + ",".join(names) + "}"
 
 
 def _known(text: str) -> tuple[Known, ...]:
@@ -290,6 +295,9 @@ def width_refusal(subject: Subject) -> SubjectRefused | None:
     return None
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
 def dumps(value: object) -> str:
     """JSON text for a `jsonb` parameter; never for anything that is hashed."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from socket import inet_ntoa
 from typing import Final
 
 from actions.errors import SubjectRefused
@@ -66,7 +67,7 @@ class Subject:
     @property
     def network(self) -> Network:
         """The network named. ValueError for a subject of another kind."""
-        return ip_network(self.name)
+        return _network_named(self.name)
 
     @property
     def label(self) -> str:
@@ -74,6 +75,10 @@ class Subject:
         if self.kind != "network":
             return self.name
         return self.name.removesuffix("/128" if ":" in self.name else "/32")
+
+
+# Cached, for a request asks for the network of its one subject several times.
+_network_named = lru_cache(maxsize=256)(ip_network)
 
 
 def parse(kind: object, name: object) -> Subject:
@@ -123,11 +128,12 @@ def check_width(subject: Subject) -> None:
 def wider(subject: Subject) -> tuple[str, ...]:
     """Names of all wider networks around this one that can be acted on, the widest first."""
     network = subject.network
-    make, first = type(network.network_address), int(network.network_address)
+    whole, first = network.max_prefixlen, int(network.network_address)
     names = []
     for prefix in range(_floor(network), network.prefixlen):
-        rest = network.max_prefixlen - prefix
-        names.append(f"{_address(make(first >> rest << rest))}/{prefix}")
+        low = first >> whole - prefix << whole - prefix
+        text = inet_ntoa(low.to_bytes(4)) if whole == 32 else _address(IPv6Address(low))
+        names.append(f"{text}/{prefix}")
     return tuple(names)
 
 

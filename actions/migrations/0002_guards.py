@@ -44,7 +44,9 @@ class Migration(migrations.Migration):
         sql("facts.sql"),
         sql(
             "look.sql",
-            **{name: permission(name) for name in ("see_entry", "ask_entry", "ask_realm")},
+            see_entry=permission("entry", "see_entry"),
+            ask_entry=permission("entry", "ask_entry"),
+            ask_realm=permission("realm", "ask_realm"),
             may_see=granted("entry", "see_entry", "n.id", "look.caller", "v_see"),
             may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),

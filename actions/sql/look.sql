@@ -27,7 +27,8 @@ BEGIN
          ORDER BY o.generation DESC LIMIT 1);
     END IF;
   END IF;
-  IF p_low IS NOT NULL THEN
+  IF EXISTS (SELECT FROM subject w WHERE w.kind = p_kind AND w.name = ANY(p_around))
+     OR EXISTS (SELECT FROM subject n WHERE n.network > p_low AND n.network <= p_high) THEN
     SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', o.ref, 'wider', x.wider,
                                 'realm', x.realm_id, 'desired', x.desired, 'state', x.state)
                               ORDER BY x.wider DESC, x.name), '[]') INTO overlapping

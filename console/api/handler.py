@@ -45,17 +45,18 @@ class ApiHandler(WSGIHandler):
         by_address = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]  # stubs
         whole = _bare(ProblemsOnly(cast(View, by_address)))
         self._middleware_chain = convert_exception_to_response(whole)
-        self._ask = _bare(_asked)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer one request, as PEP 3333 has it."""
         asked = environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", "")
         if asked != ("POST", "/api/v1/operations", ""):
             return super().__call__(environ, start_response)
-        response = self._ask(WSGIRequest(environ))
-        start_response(f"{response.status_code} {response.reason_phrase}", [*response.items()])
+        response = _asked(WSGIRequest(environ))
+        content = response.content
+        headers = [*_HEADERS.items(), *response.items(), ("Content-Length", str(len(content)))]
+        start_response(f"{response.status_code} {response.reason_phrase}", headers)
         close_old_connections()
-        return [response.content]
+        return [content]
 
 
 def _bare(view: View) -> View:
@@ -65,7 +66,7 @@ def _bare(view: View) -> View:
             request.get_host()
             response = view(request)
         except DisallowedHost:
-            response = problem(400, "bad_host", "This console does not go by that name.")
+            response = _bad_host()
         for name, value in _HEADERS.items():
             response[name] = value
         if not response.streaming:
@@ -77,6 +78,13 @@ def _bare(view: View) -> View:
 
 def _asked(request: HttpRequest) -> HttpResponse:
     try:
+        request.get_host()
         return operations.create(request)
+    except DisallowedHost:
+        return _bad_host()
     except Exception as error:  # answered by its kind, as ninja does for the rest of the API
         return api.on_exception(request, error)
+
+
+def _bad_host() -> HttpResponse:
+    return problem(400, "bad_host", "This console does not go by that name. Nothing changed.")

@@ -36,6 +36,7 @@ _BODY = {
         {"name": "Prefer", "in": "header", "schema": {"type": "string"}},
     ],
 }
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?', re.ASCII)
 
 
@@ -112,7 +113,7 @@ def respond(told: Answer, wait: float = 0) -> HttpResponse:
         told = settled(told, wait)
     body = shapes.answer(told)
     response = HttpResponse(
-        json.dumps(body, ensure_ascii=False), status=told.status, content_type="application/json"
+        _ENCODER.encode(body), status=told.status, content_type="application/json"
     )
     assert told.operation is not None
     response["Location"] = f"/api/v1/operations/{told.operation['ref']}"
