@@ -74,7 +74,11 @@ def of_written(
 
 
 def of_lost(
-    ask: Ask, seen: Standing, decision: Decision, arrival: uuid.UUID, before: tuple[str, str, Facts | None]
+    ask: Ask,
+    seen: Standing,
+    decision: Decision,
+    arrival: uuid.UUID,
+    before: tuple[str, str, Facts | None],
 ) -> Answer:
     """The answer that was lost: `before` is the disposition, code and operation as written then."""
     disposition, code, told = before
@@ -177,9 +181,7 @@ _STATUS = {"created": 201, "existing": 200, "resumed": 200}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 
-def _as_told(
-    disposition: str, code: str, now: Decision, told: Facts | None
-) -> tuple[int, str]:
+def _as_told(disposition: str, code: str, now: Decision, told: Facts | None) -> tuple[int, str]:
     """Status and message of what was written, beside what would be decided now."""
     if disposition == "created":
         return _STATUS[disposition], _made_message(told)

@@ -63,7 +63,10 @@ def _relation(
     has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
     lacks = any((e.realm, e.step) not in has for e in planned.effects)
     # Only the newest generation can be finished; one beneath it can only be gone beyond.
-    unfinished = standing["state"] in {states.OperationState.PARTIAL, states.OperationState.SUPERSEDED}
+    unfinished = standing["state"] in {
+        states.OperationState.PARTIAL,
+        states.OperationState.SUPERSEDED,
+    }
     beneath = standing is not seen.newest
     return Relation.MORE if lacks or (unfinished and beneath) else relation
 
@@ -77,7 +80,9 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
         return _key_reused(told)
     if told is not None:
         exact = _exact_under(ask, seen, key, told)
-        return Decision("existing", "same_key", _done_by(told), 200, told, exact=exact, replayed=True)
+        return Decision(
+            "existing", "same_key", _done_by(told), 200, told, exact=exact, replayed=True
+        )
     if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
         return None
     return Decision(
@@ -138,7 +143,9 @@ def _too_soon(case: Case) -> Decision | None:
     shown = draft.first_shown_at
     if shown is not None and case.seen.now - shown >= TOO_SOON:
         return None
-    after = f" {(case.seen.now - shown).total_seconds():.1f} seconds after it opened" if shown else ""
+    after = (
+        f" {(case.seen.now - shown).total_seconds():.1f} seconds after it opened" if shown else ""
+    )
     return Decision(
         "too_soon",
         "too_soon",

@@ -23,9 +23,7 @@ def deliver(effect_id: int, worker: str) -> bool:
     effect = _whole(effect_id)
     outcome, verified = _bring_about(effect)
     point("deliver.called")
-    settle.settle(
-        attempt, outcome, verified=verified, settle_seconds=adapters.offer(effect).settle
-    )
+    settle.settle(attempt, outcome, verified=verified, settle_seconds=adapters.offer(effect).settle)
     point("deliver.settled")
     return True
 
@@ -55,5 +53,3 @@ def _call(connector: Connector, call: Call) -> tuple[Outcome, bool]:
     if connector.verify(call):
         return outcome, True
     return Unknown("The system said yes, but reading it back does not show it."), False
-
-

@@ -268,7 +268,9 @@ def story(operation: int, counted: Tally, ends: int) -> Story:
     )
 
 
-def arrivals_after(operation: int, after: str, most: int = MOST) -> tuple[list[dict[str, Any]], str]:
+def arrivals_after(
+    operation: int, after: str, most: int = MOST
+) -> tuple[list[dict[str, Any]], str]:
     """One page of the arrivals, and the cursor of the next or "". `after` is a cursor, or ""."""
     came = _arrivals(operation).order_by("at", "id")
     before = Arrival.objects.filter(operation=operation, id=_uuid(after)).first()
@@ -313,9 +315,7 @@ def attempts(operation: int) -> list[dict[str, Any]]:
 
 def needs_a_person(sees: Iterable[str]) -> list[Facts]:
     """Operations that will not get further by themselves, or are in doubt, newest first."""
-    doubted = Operation.objects.filter(
-        id=OuterRef("id"), effects__state=EffectState.IN_DOUBT
-    )
+    doubted = Operation.objects.filter(id=OuterRef("id"), effects__state=EffectState.IN_DOUBT)
     rows = Operation.objects.filter(
         Q(state__in=[OperationState.PARKED, OperationState.PARTIAL, OperationState.FAILED])
         | Q(Exists(doubted), state=OperationState.RUNNING),

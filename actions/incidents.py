@@ -64,4 +64,3 @@ def _open(made: UUID, caller: UUID, title: str, key: str, fingerprint: bytes) ->
         )
         log.append("incident.opened", {"by": str(caller), "ref": incident.ref, "title": title})
     return incident
-

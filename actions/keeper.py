@@ -55,7 +55,9 @@ class Keeper:
     def sweep(self) -> bool:
         """One pass over all that is due; True when there was something to deliver."""
         if time.monotonic() - self._seldom_at >= SELDOM:
-            self._seldom_at = time.monotonic()  # first: if it fails, deliver before it is tried again
+            self._seldom_at = (
+                time.monotonic()
+            )  # first: if it fails, deliver before it is tried again
             self._seldom()
         taken = 0
         for effect in outbox.due(AT_ONCE):

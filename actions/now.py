@@ -52,9 +52,7 @@ class Force:
     by_wider: bool
 
 
-def of_one(
-    facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...], newest: int
-) -> Force:
+def of_one(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...], newest: int) -> Force:
     """Whether one operation is in force, by what is known of its lane."""
     judged = in_force(facts, known, around)
     return Force(judged, newest, judged != in_force(facts, known))

@@ -186,4 +186,3 @@ def roll_up_unseen() -> int:
         with transaction.atomic():
             roll_up(lock(operation_id))
     return len(ids)
-

@@ -12,7 +12,6 @@ from uuid import UUID
 
 from actions import database
 
-
 _MODELS = {"entry": "catalogueentry", "realm": "realm"}
 
 

@@ -165,4 +165,3 @@ def show(draft: Draft) -> datetime:
 def new_key() -> str:
     """The id of a draft to be made, which is the request key that it is confirmed under."""
     return keys.new_draft_id()
-

@@ -89,7 +89,9 @@ class Registry:
 def _found(package: ModuleType, base: type) -> Iterator[type[Any]]:
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if not module.name.rpartition(".")[2].startswith("_"):
-            for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            for _, kind in inspect.getmembers(
+                importlib.import_module(module.name), inspect.isclass
+            ):
                 if issubclass(kind, base) and kind.__module__ == module.name:
                     yield kind
 

@@ -40,6 +40,9 @@ def arguments() -> argparse.Namespace:
     for name, default in {"rounds": 5, "seconds": 6, "clicks": 150, **usual}.items():
         if getattr(given, name) is None:
             setattr(given, name, default)
+    # Keys and subjects of pgbench are numbered, and the numbers of one leg must not reach the next.
+    if given.rounds > 20 or given.seconds > 30:
+        parser.error("at most 20 rounds of 30 seconds")
     return given
 
 
@@ -47,17 +50,20 @@ def measure_rates(rounds: int, seconds: int) -> None:
     with running({"KEEPERS": "0"}) as console:
         cases = rates.cases(console, int(console.state["port"]))
         rates.measure(console, cases, rounds, seconds)
-    print(f"\nrequests a second, {rates.CLIENTS} clients, {rounds} rounds of {seconds} s each way")
-    print(f"{'':22}{'pgbench: min  median     max':>30}{'HTTP: min  median     max':>30}   ratio")
+    print(f"\nrequests a second, {rates.CLIENTS} clients, {rounds} rounds of {seconds} s each way:")
+    print("minimum, median, maximum; the ratio is that of the medians of HTTP and the write")
+    titles = ("pgbench, the write", "pgbench, look and write", "the console over HTTP")
+    print(" " * 22 + "".join(f"{title:>26}" for title in titles) + "   ratio")
     for case in cases:
-        print(f"{case.name:22}{_row(case.by_pgbench)}{_row(case.by_http)}{case.ratio:8.2f}")
+        ways = (case.by_write, case.by_both, case.by_http)
+        print(f"{case.name:22}{''.join(map(_three, ways))}{case.ratio:8.2f}")
     cpu = statistics.median(share for case in cases for share in case.load_cpu)
-    print(f"the HTTP load itself takes {cpu:.0%} of one core")
+    print(f"the HTTP load itself takes {cpu:.0%} of one core; no keeper runs meanwhile")
 
 
-def _row(values: list[float]) -> str:
+def _three(values: list[float]) -> str:
     low, middle, high = min(values), statistics.median(values), max(values)
-    return f"{low:14,.0f}{middle:8,.0f}{high:8,.0f}"
+    return f"{low:12,.0f}{middle:7,.0f}{high:7,.0f}"
 
 
 def measure_clicks(clicks: int) -> None:

@@ -1,4 +1,4 @@
-"""How many requests a second: the bare write under pgbench, and the whole console over HTTP."""
+"""How many requests a second: the bare statements under pgbench, and the whole console over HTTP."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ _TABLES = ("request", "arrival", "operation", "effect", "log_event")
 
 @dataclass
 class Case:
-    """One kind of request, by both ways, and the rows that each call of it must leave."""
+    """One kind of request, by each way, and the rows that each call of it must leave."""
 
     name: str
-    write: pgbench.Write
-    varied: dict[str, str]
+    look: pgbench.Statement
+    write: pgbench.Statement
     make: Callable[[], bytes]
     status: int
     disposition: str
     rows: tuple[int, ...]  # of each of _TABLES, per call
-    by_pgbench: list[float] = field(default_factory=list)
+    by_write: list[float] = field(default_factory=list)
+    by_both: list[float] = field(default_factory=list)
     by_http: list[float] = field(default_factory=list)
     load_cpu: list[float] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
-        return statistics.median(self.by_http) / statistics.median(self.by_pgbench)
+        return statistics.median(self.by_http) / statistics.median(self.by_write)
 
 
 def cases(console: Console, port: int) -> list[Case]:
@@ -43,7 +44,9 @@ def cases(console: Console, port: int) -> list[Case]:
 
     def new() -> bytes:
         n = next(numbers)
-        return load.post(head, f"bench-{uuid.uuid4().hex}", f"11.{n >> 16}.{n >> 8 & 255}.{n & 255}")
+        return load.post(
+            head, f"bench-{uuid.uuid4().hex}", f"11.{n >> 16}.{n >> 8 & 255}.{n & 255}"
+        )
 
     def repeat() -> bytes:
         return load.post(head, f"bench-{uuid.uuid4().hex}", hot)
@@ -51,44 +54,51 @@ def cases(console: Console, port: int) -> list[Case]:
     def same_key() -> bytes:
         return load.post(head, key, hot)
 
-    new_write = pgbench.capture(console, "192.0.2.9", f"bench-new-{uuid.uuid4().hex}")
-    pgbench.capture(console, hot, f"bench-hot-{uuid.uuid4().hex}")
-    repeat_write = pgbench.capture(console, hot, f"bench-repeat-{uuid.uuid4().hex}")
+    def captured(
+        network: str, kind: pgbench.Kind, key: str = ""
+    ) -> tuple[pgbench.Statement, pgbench.Statement]:
+        return pgbench.capture(console, network, key or f"bench-{uuid.uuid4().hex}", kind)
+
+    new_sent = captured("192.0.2.9", pgbench.NEW)
+    captured(hot, pgbench.REPEAT)
+    repeat_sent = captured(hot, pgbench.REPEAT)
+    captured(hot, pgbench.SAME_KEY, f"{key}-again")
+    same_key_sent = captured(hot, pgbench.SAME_KEY, f"{key}-again")
     connection = load.connect(port)
     load.ask(connection, same_key())
     connection.close()
     return [
-        Case("new", new_write, pgbench.NEW, new, 201, "created", (1, 1, 1, 1, 1)),
-        Case("repeat, one hot lane", repeat_write, pgbench.REPEAT, repeat, 200, "existing",
-             (1, 1, 0, 0, 1)),
-        Case("same key", _same_key_write(console, hot), pgbench.SAME_KEY, same_key, 200, "existing",
-             (0, 1, 0, 0, 1)),
-    ]  # fmt: skip
-
-
-def _same_key_write(console: Console, network: str) -> pgbench.Write:
-    key = f"bench-again-{uuid.uuid4().hex}"
-    pgbench.capture(console, network, key)
-    return pgbench.capture(console, network, key)
+        Case("new", *new_sent, new, 201, "created", (1, 1, 1, 1, 1)),
+        Case("repeat, one hot lane", *repeat_sent, repeat, 200, "existing", (1, 1, 0, 0, 1)),
+        Case("same key", *same_key_sent, same_key, 200, "existing", (0, 1, 0, 0, 1)),
+    ]
 
 
 def measure(console: Console, cases: list[Case], rounds: int, seconds: int) -> None:
     """Alternate pgbench and HTTP, case by case, `rounds` times; every call is accounted for."""
     port = int(console.state["port"])
-    load.run(port, CLIENTS, 1.0, cases[0].make)  # every thread connects, every statement is prepared
-    for number in range(rounds):
+    # Every thread connects, and every statement is prepared.
+    load.run(port, CLIENTS, 1.0, cases[0].make)
+    bases = itertools.count(step=pgbench.PER_ROUND)  # so that keys and subjects never meet
+    for _ in range(rounds):
         for case in cases:
-            _by_pgbench(console, case, seconds, number * pgbench.PER_ROUND)
+            write, both = [case.write], [case.look, case.write]
+            case.by_write.append(_by_pgbench(console, case, write, seconds, next(bases)))
             _by_http(console, case, seconds, port)
+            case.by_both.append(_by_pgbench(console, case, both, seconds, next(bases)))
 
 
-def _by_pgbench(console: Console, case: Case, seconds: int, base: int) -> None:
-    # Each case counts from a place of its own, so that keys never meet.
-    base += {"new": 0, "repeat, one hot lane": 1 << 22, "same key": 1 << 23}[case.name]
+def _by_pgbench(
+    console: Console,
+    case: Case,
+    statements: list[pgbench.Statement],
+    seconds: int,
+    base: int,
+) -> float:
     before = _count(console)
-    ran = pgbench.run(console, case.write, case.varied, CLIENTS, seconds, base)
+    ran = pgbench.run(console, statements, CLIENTS, seconds, base)
     _check(f"pgbench, {case.name}", case, before, _count(console), ran.done)
-    case.by_pgbench.append(ran.rate)
+    return ran.rate
 
 
 def _by_http(console: Console, case: Case, seconds: int, port: int) -> None:

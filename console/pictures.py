@@ -86,9 +86,7 @@ def graph(title: str, sub: str, effects: Sequence[Drawn]) -> Graph:
         nodes.append(Box(AT_EFFECT, y, 260, tone, cut(effect.title, 34), cut(words, 38)))
         edges.append(Edge(tone, _curve(middle, centre)))
         if effect.seen:
-            nodes.append(
-                Box(AT_SEEN, y, 240, tone, cut(effect.seen, 30), cut(effect.seen_at, 34))
-            )
+            nodes.append(Box(AT_SEEN, y, 240, tone, cut(effect.seen, 30), cut(effect.seen_at, 34)))
             edges.append(Edge(tone, f"M{AT_EFFECT + 260} {centre}H{AT_SEEN}"))
     said = "; ".join(f"{e.title}: {WORDS.get(e.state, e.state).lower()}" for e in effects)
     return Graph(height, nodes, edges, f"Effects: {said}.")

@@ -56,7 +56,9 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "effect.moved":
             found = f", {body['found'].replace('_', ' ')}" if body["found"] else ""
             note = f". {body['message']}" if body["message"] else ""
-            return f"Effect {body['step']}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
+            return (
+                f"Effect {body['step']}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
+            )
         case "end.issued":
             return f"Its time was over: ended by {body['operation']}"
         case "end.void":

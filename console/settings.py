@@ -39,7 +39,9 @@ def _database() -> dict[str, object]:
     urls = _state("database.json")
     url = env.str("DATABASE_URL", default="") if ROLE == "owner" else ""
     url = url or str(urls.get(ROLE, "")) or env.str("DATABASE_URL", default="")
-    settings: dict[str, object] = environ.Env.db_url_config(url or "postgresql://nobody@127.0.0.1:1/none")
+    settings: dict[str, object] = environ.Env.db_url_config(
+        url or "postgresql://nobody@127.0.0.1:1/none"
+    )
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["CONN_MAX_AGE"] = None
     # A page looks whether its line still stands; issuing does not, for it tries again by itself.

@@ -111,7 +111,7 @@ def web_command(port: int) -> list[str]:
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "console.wsgi:application"),
         *("--host", "127.0.0.1", "--port", str(port), "--http", "1", "--no-ws"),
         *("--workers", str(number("WEB_WORKERS", 2))),
-        *("--blocking-threads", str(number("WEB_THREADS", 16))),
+        *("--blocking-threads", str(number("WEB_THREADS", 8))),
         *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "5"),
         *("--no-access-log", "--log-level", "warning"),
     ]

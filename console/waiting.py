@@ -21,7 +21,7 @@ SETTLED = frozenset(OperationState) - {
     OperationState.AWAITING_APPROVAL,
 }
 _WAIT = re.compile(r"\bwait=(\d{1,3})\b", re.ASCII)
-_places = threading.BoundedSemaphore(max(1, int(os.environ.get("WEB_THREADS", "16")) // 2))
+_places = threading.BoundedSemaphore(max(1, int(os.environ.get("WEB_THREADS", "8")) // 2))
 
 
 def asked(request: HttpRequest) -> float:

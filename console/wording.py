@@ -115,9 +115,7 @@ def _states(told: Facts) -> list[str]:
     return [effect["state"] for effect in told["effects"]]
 
 
-def _heading(
-    told: Facts, now: Present, viewer: Viewer, stood: Facts | None
-) -> tuple[str, str]:
+def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> tuple[str, str]:
     done, total = _states(told).count("succeeded"), len(told["effects"])
     match told["state"]:
         case "succeeded" if now.superseded_by is not None and now.in_force == "no":

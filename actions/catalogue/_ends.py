@@ -11,9 +11,7 @@ from actions.errors import ParamsRefused
 LONGEST = timedelta(days=3660)
 _LENGTH = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_MOMENT = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _ACCEPTED = (
     'Give "for" as a length such as "45m", "24h" or "7d", or "until" as a moment with its zone '
     'such as "2026-11-25T02:14:00Z", or "until": null for no end.'

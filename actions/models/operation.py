@@ -17,7 +17,9 @@ class Operation(models.Model):
     """
 
     ref = models.CharField(max_length=20, unique=True)
-    subject = models.ForeignKey("Subject", models.PROTECT, related_name="operations", db_index=False)
+    subject = models.ForeignKey(
+        "Subject", models.PROTECT, related_name="operations", db_index=False
+    )
     lane = models.CharField(max_length=40)
     generation = models.IntegerField()
     action = models.CharField(max_length=80)

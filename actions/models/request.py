@@ -24,9 +24,7 @@ class Request(models.Model):
 
     class Meta:
         db_table = "request"
-        constraints = [
-            models.UniqueConstraint(fields=["caller", "key"], name="request_key_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["caller", "key"], name="request_key_once")]
 
 
 class Arrival(models.Model):

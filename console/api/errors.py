@@ -77,7 +77,9 @@ class ProblemsOnly:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-            return problem(400, "bad_address", "The address holds a NUL character. Nothing changed.")
+            return problem(
+                400, "bad_address", "The address holds a NUL character. Nothing changed."
+            )
         response = self.get_response(request)
         if response.status_code < 400 or not request.path_info.startswith("/api/"):
             return response

@@ -40,7 +40,9 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?', re.ASCII)
 
 
-@router.post("", openapi_extra=_BODY, summary="Ask for an operation", response={200: dict, 201: dict})
+@router.post(
+    "", openapi_extra=_BODY, summary="Ask for an operation", response={200: dict, 201: dict}
+)
 def create(request: HttpRequest) -> HttpResponse:
     """Issue an operation, or be told the one that there is. Safe to send again under its key."""
     point("web.received")
@@ -90,7 +92,7 @@ def seen_of(request: HttpRequest, given: int | None) -> int | None:
     if match is None or (given is not None and given != int(match[1])):
         raise ParamsRefused(
             "bad_if_match",
-            "If-Match takes one generation, such as \"3\", and must agree with seen. Nothing changed.",
+            'If-Match takes one generation, such as "3", and must agree with seen. Nothing changed.',
             {"field": "If-Match"},
         )
     return int(match[1])

@@ -84,7 +84,9 @@ def incident_number(ref: str | None) -> int | None:
         return None
     if not re.fullmatch(_INCIDENT, ref, re.ASCII):
         raise ParamsRefused(
-            "bad_incident", "An incident is named like INC-7. Nothing changed.", {"field": "incident"}
+            "bad_incident",
+            "An incident is named like INC-7. Nothing changed.",
+            {"field": "incident"},
         )
     return int(ref.removeprefix("INC-"))
 

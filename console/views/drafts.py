@@ -265,5 +265,8 @@ def _told(request: SignedIn, draft: Draft, status: int, banner: wording.Outcome)
         context = {"banner": banner, "back": back, "back_to": "Back to the draft"}
         return render(request, "told.html", context, status=status)
     return render(
-        request, "draft.html", {**_context(_revisit(request, draft)), "banner": banner}, status=status
+        request,
+        "draft.html",
+        {**_context(_revisit(request, draft)), "banner": banner},
+        status=status,
     )

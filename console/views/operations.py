@@ -111,7 +111,12 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
     if query.get("arrivals") == "all":
         found, after = history.arrivals_after(told["id"], query.get("after", ""), PAGE)
         first = history.arrivals(told["id"], 1)[0]
-        return {"strip": strip, "arrivals": _told(found, first), "arrivals_next": after, "paged": True}
+        return {
+            "strip": strip,
+            "arrivals": _told(found, first),
+            "arrivals_next": after,
+            "paged": True,
+        }
     if counted.count > FOLD_OVER:
         told_of = history.story(told["id"], counted, ENDS)
         first = told_of.first[0]

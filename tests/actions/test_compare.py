@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from actions import keys
-from actions.catalogue._ends import moment
 from actions.ask import Ask, Decision, DraftGiven
+from actions.catalogue._ends import moment
 from actions.compare import consider, decide
 from actions.errors import ParamsRefused
 from actions.plan import RealmNow

@@ -23,7 +23,9 @@ def test_the_description_is_the_one_that_was_agreed_on(console: Console) -> None
 
 def test_the_calls_of_the_contract_are_there(console: Console) -> None:
     paths = httpx.get(f"{console.url}/api/v1/openapi.json").json()["paths"]
-    calls = {(method, path.removeprefix("/api/v1")) for path, ops in paths.items() for method in ops}
+    calls = {
+        (method, path.removeprefix("/api/v1")) for path, ops in paths.items() for method in ops
+    }
     assert {
         ("get", "/actions"),
         ("get", "/actions/{action}"),

@@ -14,7 +14,9 @@ _OPTIONS = {
 }
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (320, False), (390, True)])
+@pytest.mark.parametrize(
+    ("width", "dark"), [(1280, False), (1280, True), (320, False), (390, True)]
+)
 def test_pages_have_no_known_barrier(
     sit: Sit, runbook: Api, network: str, width: int, dark: bool
 ) -> None:

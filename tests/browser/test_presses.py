@@ -179,9 +179,7 @@ def test_signing_in_anew_while_confirming_leads_back_to_the_draft(
 
 
 @pytest.mark.parametrize("width", [1280, 390, 320])
-def test_the_confirm_button_is_never_where_continue_was(
-    sit: Sit, network: str, width: int
-) -> None:
+def test_the_confirm_button_is_never_where_continue_was(sit: Sit, network: str, width: int) -> None:
     ana = sit("ana", width=width)
     page = ana.open("/actions/ban-network/new")
     page.fill("[name=subject]", network)
@@ -193,8 +191,12 @@ def test_the_confirm_button_is_never_where_continue_was(
     page.wait_for_url("**/drafts/*")
     after = page.locator(RUN).bounding_box()
     assert before and after
-    apart_x = after["x"] >= before["x"] + before["width"] or before["x"] >= after["x"] + after["width"]
-    apart_y = after["y"] >= before["y"] + before["height"] or before["y"] >= after["y"] + after["height"]
+    apart_x = (
+        after["x"] >= before["x"] + before["width"] or before["x"] >= after["x"] + after["width"]
+    )
+    apart_y = (
+        after["y"] >= before["y"] + before["height"] or before["y"] >= after["y"] + after["height"]
+    )
     assert apart_x or apart_y, (before, after)
 
 
@@ -245,7 +247,9 @@ def test_an_answer_lost_on_the_way_is_said_and_pressing_again_is_safe(
     expect(page.locator(".outcome").first).to_contain_text("reached us twice")
 
 
-def test_a_lost_line_is_said_while_the_page_follows_the_run(sit: Sit, console: Console, network: str) -> None:
+def test_a_lost_line_is_said_while_the_page_follows_the_run(
+    sit: Sit, console: Console, network: str
+) -> None:
     ana = sit("ana")
     page = ana.draft(network)
     ana.read()

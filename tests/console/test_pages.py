@@ -248,7 +248,9 @@ def test_an_incident_form_sent_twice_opens_one(responder: Browser) -> None:
     assert "Leaked CI key" in show(responder, first.headers["Location"])
 
 
-@pytest.mark.parametrize("key", ["", "short", "x" * 129, "<script>alert(1)</script>", '"' + "x" * 20 + '"'])
+@pytest.mark.parametrize(
+    "key", ["", "short", "x" * 129, "<script>alert(1)</script>", '"' + "x" * 20 + '"']
+)
 def test_a_form_s_key_that_cannot_be_one_is_replaced(responder: Browser, key: str) -> None:
     sent_on = responder.http.get("/incidents/new", params={"key": key})
     assert sent_on.status_code == 302
@@ -260,7 +262,9 @@ def test_a_form_already_used_says_so_and_keeps_what_was_typed(responder: Browser
     opened = responder.submit("/incidents/new", form, title="One", key=key)
     refused = responder.submit("/incidents/new", form, title="Another one", key=key)
     assert refused.status_code == 422
-    assert f"This form opened {opened.headers['Location'].removeprefix('/incidents/')}" in refused.text
+    assert (
+        f"This form opened {opened.headers['Location'].removeprefix('/incidents/')}" in refused.text
+    )
     assert 'value="Another one"' in refused.text
     assert "<title>Error: " in refused.text
     fresh = KEY.search(refused.text)
@@ -270,7 +274,9 @@ def test_a_form_already_used_says_so_and_keeps_what_was_typed(responder: Browser
     again = responder.submit("/incidents/new", form, title="Another one", key=key)
     assert KEY.search(again.text)[1] == fresh[1]  # type: ignore[index]
     other = {
-        responder.submit("/incidents/new", again.text, title="Another one", key=fresh[1]).headers["Location"]
+        responder.submit("/incidents/new", again.text, title="Another one", key=fresh[1]).headers[
+            "Location"
+        ]
         for _ in range(2)
     }
     assert len(other) == 1
@@ -492,7 +498,9 @@ def test_a_page_names_who_asked_and_who_had_the_rest_run(
     assert "Failed: nothing is in place" in show(responder, f"/operations/{ref}")
     assert "Did the work" not in show(responder, f"/operations/{ref}")
     assert f"{name} asked for this at " in show(responder, f"/operations/{ref}")
-    taken_up = confirm(second_responder, draft(second_responder, network, length="other", other="90h"))
+    taken_up = confirm(
+        second_responder, draft(second_responder, network, length="other", other="90h")
+    )
     assert taken_up.headers["Location"] == f"/operations/{ref}"
     his = show(second_responder, f"/operations/{ref}")
     assert f"{name} asked for this at " in his
@@ -514,7 +522,9 @@ def test_what_failed_says_what_stands_all_the_same(
     text = show(responder, f"/operations/{ref}")
     assert "Failed: this changed nothing" in text
     assert "nothing is in place" not in text
-    assert re.search(rf"What stands is what was there before: [^<]* is banned until [^<]*{stood}", text)
+    assert re.search(
+        rf"What stands is what was there before: [^<]* is banned until [^<]*{stood}", text
+    )
 
 
 def test_a_refused_opposite_does_not_count_as_having_asked(
@@ -705,7 +715,9 @@ def test_a_refusal_is_headed_by_what_it_is(
     console: Console, responder: Browser, network: str
 ) -> None:
     codes = ["again_needs_reason", "no_realm", "too_wide", "bad_end", "may_not_ask", "of_tomorrow"]
-    told = json.loads(console.python(_HEADINGS.replace("CODES", repr(json.dumps(codes))), role="web"))
+    told = json.loads(
+        console.python(_HEADINGS.replace("CODES", repr(json.dumps(codes))), role="web")
+    )
     assert len(set(told.values())) == len(codes), told
     assert [code for code in codes if "may not" in told[code]] == ["may_not_ask"]
     path = draft(responder, network, length="other", other="2s")
@@ -732,7 +744,9 @@ def trouble(console: Console, how: str, back: str) -> Iterator[None]:
             root.execute(cut)
     # Each of the web's threads notices on its own that its line was cut.
     ready = f"{console.url}/readyz"
-    eventually(lambda: all(httpx.get(ready).status_code == 200 for _ in range(50)), what="it is ready")
+    eventually(
+        lambda: all(httpx.get(ready).status_code == 200 for _ in range(50)), what="it is ready"
+    )
 
 
 AWAY = ("ALTER ROLE steadyhand_web NOLOGIN", "ALTER ROLE steadyhand_web LOGIN")
@@ -757,7 +771,9 @@ def test_database_trouble_is_a_page_in_words(
     for looked, sent in told:
         assert (looked.status_code, sent.status_code) == (503, 503)
         assert "We cannot show this just now" in looked.text
-        assert re.search("could not write this down, so we did not run it|We do not know", sent.text)
+        assert re.search(
+            "could not write this down, so we did not run it|We do not know", sent.text
+        )
         assert ("<html" in sent.text) is not htmx
     if how is AWAY:
         assert not any("We do not know" in sent.text for _, sent in told)

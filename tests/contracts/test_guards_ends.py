@@ -61,7 +61,9 @@ def test_an_end_that_was_superseded_unsent_is_issued_again(still: Still, name: s
     assert not still.listed(name)
 
 
-def test_an_end_waits_for_a_lift_under_way_and_is_issued_if_it_fails(still: Still, name: str) -> None:
+def test_an_end_waits_for_a_lift_under_way_and_is_issued_if_it_fails(
+    still: Still, name: str
+) -> None:
     operation = due_ban(still, name)
     lifting, effect = still.issued(lift(name))
     with still.acting("worker"):

@@ -244,9 +244,13 @@ def test_nobody_but_the_console_itself_is_named_as_who_ends(still: Still, operat
         assert refused(at, end, operation, still.caller())[0] == "SH003"
 
 
-@pytest.mark.parametrize("kind", ["operation.moved", "effect.moved", "operation.requested", "ends.released"])
+@pytest.mark.parametrize(
+    "kind", ["operation.moved", "effect.moved", "operation.requested", "ends.released"]
+)
 @pytest.mark.parametrize("role", ["web", "worker"])
-def test_a_process_cannot_tell_the_log_what_it_did_not_do(still: Still, role: str, kind: str) -> None:
+def test_a_process_cannot_tell_the_log_what_it_did_not_do(
+    still: Still, role: str, kind: str
+) -> None:
     with still.database(role=role) as at:
         assert refused(at, f"SELECT log_append(NULL, '{kind}', '{{}}')")[0] == "SH003"
 

@@ -245,14 +245,6 @@ MUTANTS = (
         raises="psycopg.DatabaseError: moved",
     ),
     Mutant(
-        "prepared anew after a rollback",
-        "actions/database.py",
-        'if result.error_field(DiagnosticField.SQLSTATE) == b"26000":',
-        "if False:",
-        (GUARDS + "test_asking_goes_on_after_a_transaction_was_undone_on_the_same_line",),
-        raises="psycopg.errors.InvalidSqlStatementName",
-    ),
-    Mutant(
         "a draft's first showing stays",
         "actions/prepare.py",
         " WHERE id = %s AND first_shown_at IS NULL RETURNING",
