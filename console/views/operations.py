@@ -190,9 +190,10 @@ def _deeds(told: Facts, now: Present, has: Rights) -> list[dict[str, str]]:
         inverse = registry.action(action.inverse)
         deeds.append(_deed(inverse.name, inverse.title, "btn-primary", subject))
     if newest is told and told["action"] in has.asks:
-        if told["state"] in {"failed", "partial"}:
+        # Only the lane's newest generation can be finished; one after it may have come to nothing.
+        if told["state"] in {"failed", "partial"} and now.generation == told["generation"]:
             deeds.append(_deed(action.name, "Finish what is left", "btn-primary", subject))
-        again = {**subject, "again": str(told["generation"])}
+        again = {**subject, "again": str(now.generation)}
         deeds.append(_deed(action.name, "Do it again on purpose", "btn-outline-secondary", again))
     return deeds
 
