@@ -11,7 +11,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from actions import history, issue, keys, prepare
+from actions import arrivals, history, issue, keys, prepare
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
@@ -168,5 +168,5 @@ def show(request: HttpRequest, ref: str) -> dict[str, object]:
         **shapes.present(history.now_of(told), sees),
         "operation": shapes.operation(told),
         "attempts": history.attempts(told["id"]),
-        "arrivals": history.arrivals(told["id"]),
+        "arrivals": arrivals.arrivals(told["id"]),
     }

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET
 
-from actions import history, keys
-from actions.history import MIDDLE, Filter, Present, Story, Tally
+from actions import arrivals, history, keys
+from actions.arrivals import MIDDLE, Story, Tally
+from actions.history import Filter, Present
 from actions.models import LogEvent
 from actions.policy import Rights
 from actions.registry import registry
@@ -81,7 +82,7 @@ def _visible(request: SignedIn, ref: str) -> Facts:
 
 def _context(request: SignedIn, told: Facts) -> dict[str, object]:
     now = history.now_of(told)
-    counted = history.tally(told["id"], request.user.pk)
+    counted = arrivals.tally(told["id"], request.user.pk)
     viewer = Viewer(request.user.username, counted.mine, counted.resumed)
     stood = history.stood_before(told) if told["state"] == "failed" else None
     outcome = wording.outcome(told, now, viewer, stood)
@@ -109,8 +110,8 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
         return {}
     strip = pictures.strip([(m.at, m.disposition, m.count) for m in counted.marks])
     if query.get("arrivals") == "all":
-        found, after = history.arrivals_after(told["id"], query.get("after", ""), PAGE)
-        first = history.arrivals(told["id"], 1)[0]
+        found, after = arrivals.arrivals_after(told["id"], query.get("after", ""), PAGE)
+        first = arrivals.arrivals(told["id"], 1)[0]
         return {
             "strip": strip,
             "arrivals": _told(found, first),
@@ -118,7 +119,7 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
             "paged": True,
         }
     if counted.count > FOLD_OVER:
-        told_of = history.story(told["id"], counted, ENDS)
+        told_of = arrivals.story(told["id"], counted, ENDS)
         first = told_of.first[0]
         rows = [
             *_told(told_of.first, first),
@@ -126,7 +127,7 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
             *_told([*told_of.middle, *told_of.last], first),
         ]
         return {"strip": strip, "arrivals": rows}
-    came = history.arrivals(told["id"], FOLD_OVER)
+    came = arrivals.arrivals(told["id"], FOLD_OVER)
     strip = pictures.strip([(a["at"], a["disposition"], 1) for a in came])
     return {"strip": strip, "arrivals": _told(came, came[0])}
 

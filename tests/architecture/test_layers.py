@@ -23,7 +23,8 @@ console.api.handler
 console.api
 console.api.drafts
 console.api.* console.views.*
-console.api.auth console.api.shapes console.views.rows console.pictures console.record console.forms
+console.views.errors console.api.auth console.api.shapes console.views.rows
+  console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise
 console.embedded console.leftovers
@@ -31,6 +32,7 @@ console.account console.one_run
 console.roles
 actions.apps actions.keeper actions.prepare
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
+  actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
 actions.compare actions.outbox actions.answer
 actions.ask

@@ -22,7 +22,9 @@ _ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Its event loop runs in this thread while it is open, and Django refuses to be called beside one:
+# so it is closed after the last test of this folder.
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     assert path, "no Chromium: install Debian's chromium, or set CHROMIUM to one"
