@@ -50,7 +50,9 @@ def _database() -> dict[str, object]:
         "application_name": f"steadyhand {ROLE}",
         "connect_timeout": 5,
         "tcp_user_timeout": 10_000,
-        "prepare_threshold": 2,
+        # Only what asks for it is prepared: the plan of a page's query, made while a table was
+        # small, would be kept while thousands of rows come in.
+        "prepare_threshold": 2**31 - 1,
         "server_side_binding": True,
         "options": "-c statement_timeout=15s -c lock_timeout=10s"
         " -c idle_in_transaction_session_timeout=15s -c transaction_timeout=30s"
