@@ -75,7 +75,8 @@ def test_a_double_click_makes_one_operation(
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     for _ in range(2):
         page.mouse.click(x, y)
-    page.wait_for_url("**/operations/*")
+    # Without JavaScript the second click breaks off the first one's navigation, which is no fault.
+    expect(page).to_have_url(re.compile("/operations/"), timeout=15_000)
     assert _operations(console, network) == 1
     assert _arrivals(console, network).count("created") == 1
     expect(page.locator(".outcome").first).to_contain_text("You did this")
