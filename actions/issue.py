@@ -61,7 +61,8 @@ def submit(who: Who, ask: Ask) -> Answer:
                 raise
             may_be_written = True
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            raise _unrecorded(False) from error
+            # A standby took over, perhaps after the first try was committed.
+            raise _unrecorded(may_be_written) from error
         except _LOST as error:
             # The line was lost. If that was while writing, the write may have been committed: the
             # arrival's id tells, on a new line. Writing again is safe either way, by the key.
