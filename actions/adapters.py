@@ -46,4 +46,5 @@ def call_of(effect: Effect) -> Call:
         kind=subject.kind,
         subject=subject.name,
         desired=effect.desired,
+        step=effect.step,
     )

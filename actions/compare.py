@@ -128,7 +128,7 @@ def _may_not(ask: Ask, seen: Standing) -> Decision | None:
         return _refused("token_scope", f"This token may not ask for {ask.action.name}.", 403)
     if not seen.may_ask:
         return _refused("may_not_ask", f"You may not ask for {ask.action.name}.", 403)
-    closed = sorted(realm.name for realm in seen.realms if not realm.may_ask)
+    closed = sorted(r.name for r in plan.within(ask.subject, seen.realms) if not r.may_ask)
     if closed:
         return _refused("may_not_ask_realm", f"You may not ask {', '.join(closed)}.", 403)
     if ask.incident is not None and seen.incident_id is None:

@@ -33,7 +33,7 @@ SELECT l.kind, l.name, l.lane, last_known(l.subject_id, l.lane) AS known,
      JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state FROM effect e
                     WHERE e.subject_id = a.id AND e.lane = l.lane
                       AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                    ORDER BY e.realm_id, e.generation DESC) k
+                    ORDER BY e.realm_id, e.id DESC) k
        ON k.state <> 'succeeded' OR k.desired @> '{"blocked": true}'
     WHERE l.kind = 'network' AND a.name = l.name) AS around
   FROM lane l

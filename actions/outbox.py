@@ -120,7 +120,15 @@ def _plan_digest(operation: Operation) -> bytes:
         Intent(operation.desired, operation.ends_at),
         tuple(
             PlannedEffect(
-                str(e.realm_id), e.realm_version, e.step, e.ord, e.capability, e.redo, e.desired
+                str(e.realm_id),
+                e.realm_version,
+                e.step,
+                e.ord,
+                e.capability,
+                e.redo,
+                e.desired,
+                e.lane if e.lane != operation.lane else "",
+                e.after,
             )
             for e in effects
         ),

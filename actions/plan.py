@@ -36,10 +36,12 @@ class PlannedEffect:
     capability: str
     redo: str
     desired: Mapping[str, object]
+    lane: str = ""  # "": that of its operation
+    after: int = 0
 
     def row(self) -> dict[str, object]:
         """As `issue` takes it, and as the digest covers it."""
-        return {
+        row = {
             "realm": self.realm,
             "realm_version": self.realm_version,
             "step": self.step,
@@ -48,6 +50,12 @@ class PlannedEffect:
             "redo": self.redo,
             "desired": dict(self.desired),
         }
+        # Left out where they say nothing: what was issued before they existed keeps its digest.
+        return (
+            row
+            | ({"lane": self.lane} if self.lane else {})
+            | ({"after": self.after} if self.after else {})
+        )
 
 
 @dataclass(frozen=True)
@@ -94,12 +102,19 @@ def _effects(step: Step, realms: Iterable[RealmNow]) -> Iterable[PlannedEffect]:
                 step.capability,
                 offer.redo.value,
                 step.desired,
+                step.lane or "",
+                step.after,
             )
+
+
+def within(subject: Subject, realms: Iterable[RealmNow]) -> list[RealmNow]:
+    """The realms in which the subject can be: its own where its name says one, else all."""
+    return [realm for realm in realms if subject.realm in (None, realm.name)]
 
 
 def make(action: Action, subject: Subject, intent: Intent, realms: Iterable[RealmNow]) -> Plan:
     """The plan of `action` on `subject` in every realm that offers what it needs."""
-    by_id = sorted(realms, key=lambda realm: realm.id)
+    by_id = sorted(within(subject, realms), key=lambda realm: realm.id)
     effects = [e for step in action.steps(intent) for e in _effects(step, by_id)]
     effects.sort(key=lambda e: (e.ord, e.realm, e.step))
     return Plan(action.name, action.version, subject, intent, tuple(effects))

@@ -88,6 +88,9 @@ EFFECT_MOVES = (
     Move(_E.PARKED, _E.FAILED, "a person says that it is not, and it is given up"),
     Move(_E.PARKED, _E.READY, "a person says that it is not, and it is to be tried again"),
     Move(_E.FAILED, _E.READY, "the operation is finished: only what is unfinished runs"),
+    Move(_E.FAILED, _E.BLOCKED, "the operation is finished, and an earlier step runs again first"),
+    Move(_E.CANCELLED, _E.READY, "the operation is finished, and nothing comes before it"),
+    Move(_E.CANCELLED, _E.BLOCKED, "the operation is finished, and an earlier step runs first"),
 )
 
 HOLDING = frozenset({_O.APPROVED, _O.RUNNING})

@@ -17,6 +17,9 @@ type Network = IPv4Network | IPv6Network
 RULES: Final = 1
 """Version of the rules below; raise it whenever one name would come out differently."""
 
+IN_ONE_REALM: Final = frozenset({"account", "secret"})
+"""Kinds whose names begin with the name of their realm and a colon."""
+
 FLOOR: Final = {4: 16, 6: 32}
 """By IP version, the shortest prefix that can be acted on."""
 
@@ -63,6 +66,11 @@ class Subject:
     kind: str
     name: str
     rules: int
+
+    @property
+    def realm(self) -> str | None:
+        """The name of the one realm that the subject is in; None where its kind is in any."""
+        return self.name.partition(":")[0] if self.kind in IN_ONE_REALM else None
 
     @property
     def network(self) -> Network:

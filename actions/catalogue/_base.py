@@ -45,12 +45,18 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One change in each realm that offers `capability`; `ord` orders steps, lowest first."""
+    """One change in each realm that offers `capability`; `ord` orders steps, lowest first.
+
+    `lane` is another lane that it touches, None: the action's own. `after` is how many seconds it
+    waits once the steps before it are in place.
+    """
 
     name: str
     capability: str
     desired: Values
     ord: int = 0
+    lane: str | None = None
+    after: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,10 @@ class Action(ABC):
     @abstractmethod
     def compare(self, standing: Intent, asked: Intent, now: datetime) -> Relation:
         """The whole repeat rule of this action: what `standing` is to `asked`, at `now`."""
+
+    def holds(self, known: Values, wanted: Values) -> bool:
+        """Whether an effect that left things as `known` is in force still where `wanted` was."""
+        return known == wanted
 
     @abstractmethod
     def preview(self, subject: Subject, intent: Intent) -> Preview:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -29,17 +30,25 @@ class Redo(StrEnum):
 class Offer:
     """One capability of a connector: its redo class, and its times in seconds.
 
-    `settle` is the longest a late call may still take effect; `timeout` bounds one call.
+    `settle` is the longest a late call may still take effect; `timeout` bounds one call; `verify`
+    is how long reading back is tried before what was answered is doubted; `keeps` is how long a
+    `keyed` system remembers our key, None: for ever. `makes` says that `make` must come first.
     """
 
     redo: Redo
     settle: float
     timeout: float
+    verify: float = 0
+    keeps: float | None = None
+    makes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One effect to bring about: what, on whom, under which key. The same for every attempt."""
+    """One effect to bring about: what, on whom, under which key. The same for every attempt.
+
+    `made` is what `make` gave, once for the operation, and is never shown in a log or an error.
+    """
 
     key: str
     generation: int
@@ -47,6 +56,24 @@ class Call:
     kind: str
     subject: str
     desired: Mapping[str, object]
+    step: str = ""
+    made: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+type Facts = Mapping[str, object]
+"""What one look at a system found, as JSON values; never a secret."""
+
+
+class Unreadable(Exception):
+    """The system cannot say how it is now; the message says why, without any secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody or something in a realm: the id that the realm never gives again, and its name."""
+
+    id: str
+    label: str
 
 
 class Connector(ABC):
@@ -61,19 +88,55 @@ class Connector(ABC):
     offers: ClassVar[Mapping[str, Offer]]
     already: ClassVar[Mapping[str, str]]
     """The answers that mean "it is so already", each with what it looks like."""
+    names: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of subject that `find` knows by name."""
 
-    def __init__(self, settings: Mapping[str, object], database: Database) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, object],
+        database: Database,
+        credentials: Mapping[str, str] | None = None,
+    ) -> None:
         self.settings = settings
         self.database = database
+        self.credentials = credentials or {}
 
     @abstractmethod
     def apply(self, call: Call) -> Outcome:
         """Bring about what is asked."""
 
     @abstractmethod
+    def read(self, capability: str, kind: str, subject: str) -> Facts:
+        """How the system stands now. Never changes anything. Raises Unreadable."""
+
+    @classmethod
+    def agrees(cls, capability: str, facts: Facts, desired: Mapping[str, object]) -> bool:
+        """Whether what was read is as wanted. Pure: web judges readings by it."""
+        return all(facts.get(name) == value for name, value in desired.items())
+
     def observe(self, call: Call) -> Seen:
-        """Read whether it is as asked now. Never changes anything."""
+        """Whether it is as asked now. A system that can be asked by our key overrides this."""
+        try:
+            facts = self.read(call.capability, call.kind, call.subject)
+        except Unreadable:
+            return Seen.UNREADABLE
+        return Seen.YES if self.agrees(call.capability, facts, call.desired) else Seen.NO
 
     def verify(self, call: Call) -> bool:
-        """True once reading back shows it as asked; a system that lags overrides this to poll."""
-        return self.observe(call) is Seen.YES
+        """True once reading back shows it as asked; tried until the offer's `verify` is over."""
+        deadline = time.monotonic() + self.offers[call.capability].verify
+        wait = 0.05
+        while self.observe(call) is not Seen.YES:
+            if time.monotonic() + wait > deadline:
+                return False
+            time.sleep(wait)
+            wait = min(1.0, wait * 2)
+        return True
+
+    def make(self, call: Call) -> Mapping[str, str]:
+        """What must be made once before the first call, such as a new secret and its verifier."""
+        raise NotImplementedError
+
+    def find(self, kind: str, label: str) -> Named | None:
+        """Who is called `label` now, for the kinds in `names`. Raises Unreadable."""
+        raise NotImplementedError

@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 
 import psycopg
 
-from actions.connectors._base import Call, Connector, Offer, Redo
-from actions.outcomes import Applied, Found, Outcome, Refused, Seen
+from actions.connectors._base import Call, Connector, Facts, Offer, Redo
+from actions.outcomes import Applied, Found, Outcome, Refused
 
 # The row that wins is the one of the latest generation: a late or resumed call of an older one
 # matches nothing, and cannot undo what came after it.
@@ -68,7 +68,7 @@ class Blocklist(Connector):
             return Applied(Found.SO_ALREADY, "The list said so already.")
         return Applied(Found.CHANGED)
 
-    def observe(self, call: Call) -> Seen:
-        row = self._connection().execute(_GET, self._row(call)).fetchone()
-        blocked = bool(row and row[0])
-        return Seen.YES if blocked == call.desired["blocked"] else Seen.NO
+    def read(self, capability: str, kind: str, subject: str) -> Facts:
+        row = self._connection().execute(_GET, {"list": self.settings["list"], "network": subject})
+        found = row.fetchone()
+        return {"blocked": bool(found and found[0])}

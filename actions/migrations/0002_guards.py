@@ -7,7 +7,7 @@ from django.db import migrations
 from actions import states
 from actions.policy import granted, permission
 
-SQL = Path(__file__).resolve().parent.parent / "sql"
+SQL = Path(__file__).resolve().parent / "sql_0002"
 
 
 def sql(name: str, **parts: str) -> migrations.RunSQL:

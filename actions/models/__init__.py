@@ -9,10 +9,18 @@ from actions.models.incident import Incident
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.log import LogEvent
 from actions.models.operation import Operation, OperationIncident
-from actions.models.realm import Realm, RealmGroupGrant, RealmUserGrant, RealmVersion
+from actions.models.reading import Reading
+from actions.models.realm import (
+    Realm,
+    RealmGroupGrant,
+    RealmSecret,
+    RealmUserGrant,
+    RealmVersion,
+)
 from actions.models.request import Arrival, Request
-from actions.models.subject import Subject
+from actions.models.subject import Subject, SubjectLabel
 from actions.models.token import ApiToken
+from actions.models.value import MadeValue
 
 __all__ = [
     "ApiToken",
@@ -29,13 +37,17 @@ __all__ = [
     "Heartbeat",
     "Incident",
     "LogEvent",
+    "MadeValue",
     "Operation",
     "OperationIncident",
     "Pull",
+    "Reading",
     "Realm",
     "RealmGroupGrant",
+    "RealmSecret",
     "RealmUserGrant",
     "RealmVersion",
     "Request",
     "Subject",
+    "SubjectLabel",
 ]

@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from actions import states
 
@@ -16,7 +17,8 @@ class Effect(models.Model):
     """One change in one realm. `fence` only rises; `lease_until` and `doubt_until` are database time.
 
     `subject`, `lane` and `generation` repeat the operation's, so that an index can keep two
-    effects of one lane from running in one realm together.
+    effects of one lane from running in one realm together; an effect that touches another lane than
+    its operation's has that one. `after` seconds pass between the step before it and this one.
     """
 
     operation = models.ForeignKey(
@@ -35,6 +37,9 @@ class Effect(models.Model):
     state = models.CharField(max_length=20)
     fence = models.BigIntegerField(default=0)
     attempts = models.IntegerField(default=0)
+    attempts_before = models.IntegerField(default=0)  # those made before it was last set going
+    going_since = models.DateTimeField(default=timezone.now)
+    after = models.IntegerField(default=0)
     run_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
     doubt_until = models.DateTimeField(null=True)
@@ -72,8 +77,8 @@ class Effect(models.Model):
                 fields=["doubt_until"], name="effect_doubted", condition=Q(state="in_doubt")
             ),
             models.Index(
-                fields=["subject", "lane", "realm", "-generation"],
-                name="effect_last_known",
+                fields=["subject", "lane", "realm", "-id"],
+                name="effect_last_said",
                 condition=Q(state__in=_KNOWN),
             ),
         ]

@@ -32,6 +32,9 @@ class Operation(models.Model):
     reason = models.TextField()
     because = models.CharField(max_length=40, default="")
     again_of = models.IntegerField(null=True)
+    undoes = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="undone_by", db_index=False
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
     )
@@ -58,6 +61,11 @@ class Operation(models.Model):
                 fields=["subject", "lane"],
                 condition=Q(state__in=sorted(states.HOLDING)),
                 name="operation_one_live_per_lane",
+            ),
+            models.UniqueConstraint(
+                fields=["undoes"],
+                condition=Q(undoes__isnull=False) & ~Q(state__in=sorted(states.VOID)),
+                name="operation_undone_once",
             ),
             models.CheckConstraint(
                 condition=Q(generation__gte=1), name="operation_generations_begin_at_one"

@@ -43,6 +43,20 @@ class RealmVersion(models.Model):
         ]
 
 
+class RealmSecret(models.Model):
+    """The credentials of a realm at one version, sealed; only worker and keeper read them.
+
+    `sealed` is AES-GCM over a JSON object of texts, under the key `key_id` of the realms' key ring.
+    """
+
+    version = models.OneToOneField(RealmVersion, models.PROTECT, related_name="secret")
+    key_id = models.CharField(max_length=20)
+    sealed = models.BinaryField()
+
+    class Meta:
+        db_table = "realm_secret"
+
+
 class RealmUserGrant(UserObjectPermissionBase):
     content_object = models.ForeignKey(Realm, models.CASCADE)
 

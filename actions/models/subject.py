@@ -24,3 +24,18 @@ class Subject(models.Model):
         db_table = "subject"
         constraints = [models.UniqueConstraint(fields=["kind", "name"], name="subject_once")]
         indexes = [models.Index(fields=["network"], name="subject_by_network")]
+
+
+class SubjectLabel(models.Model):
+    """What a subject was called, and since when: the last one is its name, all are its history."""
+
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=200)
+    label = models.CharField(max_length=200)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "subject_label"
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name", "label"], name="subject_label_once")
+        ]

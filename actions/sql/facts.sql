@@ -1,10 +1,11 @@
 -- An operation as every answer tells it, and what is last known of each realm of a lane.
 
-CREATE VIEW operation_facts AS
+CREATE OR REPLACE VIEW operation_facts AS
 SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
     'id', o.id, 'ref', o.ref, 'generation', o.generation, 'lane', o.lane, 'action', o.action,
-    'kind', s.kind, 'name', s.name, 'state', o.state, 'desired', o.desired, 'span', o.span,
-    'ends_at', o.ends_at, 'reason', o.reason, 'because', o.because, 'again_of', o.again_of,
+    'kind', s.kind, 'name', s.name, 'label', coalesce((SELECT l.label FROM subject_label l
+        WHERE l.kind = s.kind AND l.name = s.name ORDER BY l.seen_at DESC LIMIT 1), s.name), 'state', o.state, 'desired', o.desired, 'span', o.span,
+    'ends_at', o.ends_at, 'reason', o.reason, 'because', o.because, 'undoes', (SELECT u.ref FROM operation u WHERE u.id = o.undoes_id), 'again_of', o.again_of,
     'requested_by', c.username, 'requested_by_id', c.id, 'requested_by_kind', c.kind,
     'via', o.via, 'requested_at', o.requested_at,
     'settled_at', o.settled_at, 'verified_at', o.verified_at, 'ended_at', o.ended_at,
@@ -13,7 +14,7 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
                     FROM operation_incident l JOIN incident i ON i.id = l.incident_id
                    WHERE l.operation_id = o.id),
     'effects', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                    'n', e.id, 'realm', r.name, 'realm_id', r.id, 'title', r.title, 'step', e.step,
+                    'n', e.id, 'lane', e.lane, 'realm', r.name, 'realm_id', r.id, 'title', r.title, 'step', e.step,
                     'capability', e.capability, 'redo', e.redo, 'desired', e.desired, 'state', e.state,
                     'found', e.found, 'message', e.message, 'attempts', e.attempts, 'run_at', e.run_at,
                     'settled_at', e.settled_at, 'verified_at', e.verified_at)
@@ -22,19 +23,20 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
   ) AS facts
   FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id;
 
--- [{realm, desired, state, generation}]: the newest effect of each realm that may have changed it.
-CREATE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE sql STABLE AS $$
+-- [{realm, desired, state, generation}]: the last effect of each realm that may have changed it.
+-- Last by its id: an effect may touch a lane that is not its operation's, where generations do not compare.
+CREATE OR REPLACE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('realm', k.realm_id, 'desired', k.desired,
            'state', k.state, 'generation', k.generation, 'operation', k.operation_id)), '[]'::jsonb)
     FROM (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state, e.generation, e.operation_id
             FROM effect e
            WHERE e.subject_id = p_subject AND e.lane = p_lane
              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-           ORDER BY e.realm_id, e.generation DESC) k
+           ORDER BY e.realm_id, e.id DESC) k
 $$;
 
 -- The names of the block lists: the one setting of a realm that web may read.
-CREATE VIEW blocklist_name AS
+CREATE OR REPLACE VIEW blocklist_name AS
 SELECT DISTINCT v.settings ->> 'list' AS list
   FROM realm r JOIN realm_version v ON v.realm_id = r.id AND v.number = r.version
  WHERE r.connector = 'blocklist' AND r.enabled;

@@ -18,6 +18,7 @@ GRANT USAGE ON SCHEMA public TO steadyhand_web, steadyhand_worker, steadyhand_au
 -- What everybody reads.
 GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
   incident, log_event, catalogue_entry, realm, blocklist_entry, pull, heartbeat, ends_hold, draft,
+  reading, subject_label,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 GRANT EXECUTE ON FUNCTION last_known(bigint, text)
@@ -36,7 +37,7 @@ GRANT EXECUTE ON FUNCTION look, lane_now, issue, log_append TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;
-GRANT SELECT ON realm_version, entry_user_grant, entry_group_grant, realm_user_grant, realm_group_grant,
+GRANT SELECT ON realm_version, realm_secret, entry_user_grant, entry_group_grant, realm_user_grant, realm_group_grant,
   caller_groups TO steadyhand_worker;
 GRANT SELECT (id, scopes, revoked_at, expires_at) ON api_token TO steadyhand_worker;
 GRANT UPDATE (state, settled_at, verified_at) ON operation TO steadyhand_worker;
@@ -46,6 +47,10 @@ GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) 
 GRANT SELECT, INSERT, UPDATE ON blocklist_entry TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON heartbeat TO steadyhand_worker;
 GRANT INSERT ON ends_hold TO steadyhand_worker;
+GRANT INSERT, UPDATE (asked_at, taken_at, facts, message) ON reading TO steadyhand_worker;
+GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
+GRANT SELECT, INSERT ON made_value TO steadyhand_worker;
+GRANT UPDATE (sealed, erased_at) ON made_value TO steadyhand_worker;
 GRANT EXECUTE ON FUNCTION issue_end, log_append TO steadyhand_worker;
 
 -- Auditor: reads what happened, and who; no password, session or token.

@@ -1,3 +1,15 @@
+-- Set what is unfinished of an operation going again: the failed effects, and behind them those that
+-- were cancelled because an earlier step had failed. The caller holds the operation's lock.
+CREATE OR REPLACE FUNCTION set_going(p_operation bigint, p_at timestamptz) RETURNS void LANGUAGE sql AS $$
+  WITH unfinished AS (
+    SELECT e.id, e.ord = min(e.ord) FILTER (WHERE e.state IN ('failed', 'cancelled')) OVER () AS first
+      FROM effect e WHERE e.operation_id = p_operation AND e.state IN ('failed', 'cancelled')
+  )
+  UPDATE effect e SET state = CASE WHEN u.first THEN 'ready' ELSE 'blocked' END, run_at = p_at,
+         settled_at = NULL, going_since = p_at, attempts_before = e.attempts
+    FROM unfinished u WHERE e.id = u.id
+$$;
+
 -- Write one request and all that it makes, or nothing.
 --
 -- Python looked at the lane and decided; this function writes the decision if the lane and the key
@@ -6,7 +18,7 @@
 -- whoever waited here for a lock or an index looks again with fresh eyes.
 --
 -- Locks, always in this order: the lane's newest operation, the request key, the new operation.
-CREATE FUNCTION issue(
+CREATE OR REPLACE FUNCTION issue(
   p_arrival uuid, p_caller uuid, p_key text, p_fingerprint bytea, p_rules int, p_via text, p_token uuid,
   p_request bigint,          -- the key's row as it was seen, or null
   p_disposition text, p_code text,
@@ -16,7 +28,7 @@ CREATE FUNCTION issue(
   p_decided_on int, p_decided_state text,   -- the lane's newest generation (0: none) and its state
   p_ref text, p_action text, p_action_version int, p_desired jsonb, p_span int, p_ends_at timestamptz,
   p_digest bytea, p_reason text, p_because text, p_again_of int, p_draft text,
-  p_effects jsonb            -- [{realm, realm_version, step, ord, capability, redo, desired}]
+  p_effects jsonb            -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
 ) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -103,11 +115,14 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
     END IF;
     INSERT INTO effect (operation_id, subject_id, lane, generation, realm_id, realm_version, step, ord,
-      capability, redo, desired, state, fence, attempts, run_at, found, message)
-    SELECT v_operation, v_subject, p_lane, p_decided_on + 1, e.realm, e.realm_version, e.step, e.ord,
-      e.capability, e.redo, e.desired, 'ready', 0, 0, v_at, '', ''
+      capability, redo, desired, state, fence, attempts, attempts_before, going_since, after, run_at,
+      found, message)
+    SELECT v_operation, v_subject, coalesce(e.lane, p_lane), p_decided_on + 1, e.realm, e.realm_version,
+      e.step, e.ord, e.capability, e.redo, e.desired,
+      CASE WHEN e.ord = min(e.ord) OVER () THEN 'ready' ELSE 'blocked' END, 0, 0, 0, v_at,
+      coalesce(e.after, 0), v_at, '', ''
       FROM jsonb_to_recordset(p_effects) AS e(realm uuid, realm_version int, step text, ord int,
-        capability text, redo text, desired jsonb);
+        capability text, redo text, desired jsonb, lane text, after int);
     v_ref := p_ref; v_number := 1; v_arrivals := 1;
   ELSIF p_told IS NOT NULL THEN
     v_operation := p_told;
@@ -115,8 +130,7 @@ BEGIN
       IF p_told IS DISTINCT FROM v_newest THEN
         RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be finished';
       END IF;
-      UPDATE effect SET state = 'ready', run_at = v_at, settled_at = NULL
-       WHERE operation_id = p_told AND state = 'failed';
+      PERFORM set_going(p_told, v_at);
       UPDATE operation SET state = 'running', settled_at = NULL
        WHERE id = p_told AND state IN ('partial', 'failed');
     END IF;

@@ -4,7 +4,7 @@
 -- moved on, or nothing was ever sent), 'moved' (look again) or 'not_due' (not yet, or not to be known
 -- yet). An end is settled only by something that was really done: a lift that expired, failed or was
 -- superseded unsent, the end's own included, must not leave a ban without end.
-CREATE FUNCTION issue_end(
+CREATE OR REPLACE FUNCTION issue_end(
   p_of bigint, p_caller uuid, p_body text, p_ref text, p_action text, p_action_version int,
   p_desired jsonb, p_digest bytea, p_reason text, p_effects jsonb,
   p_decided_on int DEFAULT NULL   -- the lane's newest generation as it was seen; if null, p_of's

@@ -1,7 +1,7 @@
 -- The log: exact canonical bytes (RFC 8785), numbered per operation under its row lock.
 -- Members are written in sorted order by hand; to_json of a text escapes exactly as RFC 8785 does.
 
-CREATE FUNCTION log_write(p_operation bigint, p_ref text, p_number int, p_kind text, p_body text,
+CREATE OR REPLACE FUNCTION log_write(p_operation bigint, p_ref text, p_number int, p_kind text, p_body text,
                           p_at timestamptz) RETURNS void LANGUAGE sql AS $$
   INSERT INTO log_event (at, kind, operation_id, number, body)
   VALUES (p_at, p_kind, p_operation, p_number, convert_to(
@@ -14,7 +14,7 @@ $$;
 
 -- What a process may append by itself. Moves, requests and ends are written where they happen, by
 -- triggers and functions that no role can call otherwise: a process cannot tell them falsely.
-CREATE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void
+CREATE OR REPLACE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   IF (session_user = 'steadyhand_web' AND p_kind <> 'incident.opened')
@@ -25,7 +25,7 @@ BEGIN
 END $$;
 
 -- p_body: one canonical JSON object. Takes the operation's row lock when there is an operation.
-CREATE FUNCTION log_numbered(p_operation bigint, p_kind text, p_body text) RETURNS void
+CREATE OR REPLACE FUNCTION log_numbered(p_operation bigint, p_kind text, p_body text) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE v_ref text; v_number int;
 BEGIN
@@ -40,7 +40,7 @@ BEGIN
 END $$;
 
 -- Moves are logged by the table itself, so that no code can forget to.
-CREATE FUNCTION log_operation_move() RETURNS trigger
+CREATE OR REPLACE FUNCTION log_operation_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   PERFORM log_numbered(NEW.id, 'operation.moved',
@@ -49,7 +49,7 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE FUNCTION log_effect_move() RETURNS trigger
+CREATE OR REPLACE FUNCTION log_effect_move() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   PERFORM log_numbered(NEW.operation_id, 'effect.moved',
@@ -60,9 +60,9 @@ BEGIN
   RETURN NULL;
 END $$;
 
-CREATE TRIGGER operation_move_is_logged AFTER UPDATE OF state ON operation FOR EACH ROW
+CREATE OR REPLACE TRIGGER operation_move_is_logged AFTER UPDATE OF state ON operation FOR EACH ROW
   WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION log_operation_move();
-CREATE TRIGGER effect_move_is_logged AFTER UPDATE OF state ON effect FOR EACH ROW
+CREATE OR REPLACE TRIGGER effect_move_is_logged AFTER UPDATE OF state ON effect FOR EACH ROW
   WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION log_effect_move();
 ALTER TABLE operation ENABLE ALWAYS TRIGGER operation_move_is_logged;
 ALTER TABLE effect ENABLE ALWAYS TRIGGER effect_move_is_logged;

@@ -7,6 +7,9 @@
 -- A lane as it stands: what is last known of each realm, its newest generation, what stands beneath
 -- that one where it came to nothing, and, realm by realm, the networks that cover the subject (those
 -- named in p_around) or are blocked within it (between p_low and p_high).
+-- Dropped first, for what a function gives back cannot be replaced.
+DROP FUNCTION IF EXISTS look, lane_now;
+
 CREATE FUNCTION lane_now(p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
  OUT known jsonb, OUT newest jsonb, OUT beneath jsonb, OUT overlapping jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
@@ -36,7 +39,7 @@ BEGIN
               JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
                               FROM effect e WHERE e.subject_id = w.id AND e.lane = p_lane
                                AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                             ORDER BY e.realm_id, e.generation DESC) k
+                             ORDER BY e.realm_id, e.id DESC) k
                 ON k.state <> 'succeeded' OR k.desired @> '{"blocked": true}'
              WHERE w.kind = p_kind AND w.name = ANY(p_around)
             UNION ALL
@@ -44,7 +47,7 @@ BEGIN
               JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
                               FROM effect e WHERE e.subject_id = n.id AND e.lane = p_lane
                                AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
-                             ORDER BY e.realm_id, e.generation DESC) k
+                             ORDER BY e.realm_id, e.id DESC) k
                 ON k.state = 'succeeded' AND k.desired @> '{"blocked": true}'
              WHERE n.network > p_low AND n.network <= p_high LIMIT 100)) x
       JOIN operation o ON o.id = x.operation_id;

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from actions.catalogue import _ends
 from actions.catalogue._base import Action, Answers, Intent, Param, Preview, Relation, Step, Values
-from actions.connectors._base import Call, Connector, Offer, Redo
+from actions.connectors._base import Call, Connector, Facts, Offer, Redo
 from actions.errors import ParamsRefused
-from actions.outcomes import Applied, Found, Outcome, Refused, Seen
+from actions.outcomes import Applied, Found, Outcome, Refused
 from actions.subjects import Subject
 
 ANSWERS = Answers(
@@ -112,9 +112,8 @@ class Wall(Connector):
         same = painted == call.desired["painted"]
         return Applied(Found.SO_ALREADY if same else Found.CHANGED)
 
-    def observe(self, call: Call) -> Seen:
-        painted = self.walls.get(call.subject, (0, "", False))[2]
-        return Seen.YES if painted == call.desired["painted"] else Seen.NO
+    def read(self, capability: str, kind: str, subject: str) -> Facts:
+        return {"painted": self.walls.get(subject, (0, "", False))[2]}
 
 
 EXAMPLES = (Paint(), Wash(), Wall)

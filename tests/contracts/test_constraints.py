@@ -109,6 +109,39 @@ def test_an_operation_is_linked_to_an_incident_once(still: Still, operation: int
         assert refused(at, link, operation, incident) == rule
 
 
+def test_what_the_executor_keeps_is_kept_once(still: Still, operation: int) -> None:
+    once = {
+        "reading_once": "INSERT INTO reading (realm_id, kind, name, capability, asked_at, message)"
+        " SELECT id, 'network', 'n', 'c', now(), '' FROM (SELECT id FROM realm LIMIT 1), generate_series(1, 2)",
+        "subject_label_once": "INSERT INTO subject_label (kind, name, label, seen_at)"
+        " SELECT 'account', 'n', 'l', now() FROM generate_series(1, 2)",
+        "made_value_operation_id_key": "INSERT INTO made_value (operation_id, key_id, sealed, made_at)"
+        " SELECT id, 'k', '\\x00', now() FROM (SELECT id FROM operation LIMIT 1), generate_series(1, 2)",
+        "realm_secret_version_id_key": "INSERT INTO realm_secret (version_id, key_id, sealed)"
+        " SELECT id, 'k', '\\x00' FROM (SELECT id FROM realm_version LIMIT 1), generate_series(1, 2)",
+    }
+    with still.database() as at:
+        for rule, twice in once.items():
+            assert refused(at, twice) == ("23505", rule)
+
+
+def test_an_operation_is_undone_once(still: Still, name: str) -> None:
+    # A second undo of the same operation could only be made in a later generation of the lane.
+    operation, _ = still.issued(ban(name))
+    still.issued(lift(name, seen=1))
+    with still.database(role="superuser") as at, at.transaction(force_rollback=True):
+        at.execute("ALTER TABLE operation DISABLE TRIGGER USER")
+        undo = "UPDATE operation SET undoes_id = %s WHERE id > %s"
+        at.execute(undo, [operation, operation])
+        copied = "INSERT INTO operation ({0}) SELECT {1} FROM operation WHERE undoes_id = %s"
+        named = "SELECT column_name FROM information_schema.columns WHERE table_name = 'operation'"
+        columns = [c for (c,) in at.execute(named) if c != "id"]
+        changed = {"ref": "'op_again'", "generation": "generation + 1", "state": "'succeeded'"}
+        values = ", ".join(changed.get(column, column) for column in columns)
+        again = copied.format(", ".join(columns), values)
+        assert refused(at, again, operation) == ("23505", "operation_undone_once")
+
+
 def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
     rules = still.rows(
         "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
@@ -120,7 +153,8 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
     named_elsewhere = {
         *("operation_one_live_per_lane", "effect_one_open_per_lane_and_realm"),
         *("ends_hold_one_at_a_time", "incident_request_once", "incident_number_key"),
-        *("operation_incident_once",),
+        *("operation_incident_once", "operation_undone_once", "reading_once"),
+        *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere
 

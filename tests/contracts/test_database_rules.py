@@ -12,13 +12,14 @@ from tests.contracts.inside import MAY_NOT, Still, ban, refused
 
 KEPT = (
     *("operation", "effect", "attempt", "request", "arrival", "subject", "draft", "log_event"),
-    *("operation_incident", "pull"),
+    *("operation_incident", "pull", "realm", "realm_version", "realm_secret", "made_value"),
+    "subject_label",
 )
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
-    " plan_digest reason because again_of requested_by_id via draft_id requested_at",
+    " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at",
     "effect": "id operation_id subject_id lane generation realm_id realm_version step ord capability"
-    " redo desired",
+    " redo desired after",
     "attempt": "id effect_id number fence worker claimed_at",
     "request": "id caller_id key fingerprint rules first_seen_at",
     "arrival": "id request_id operation_id token_id incident_id at via disposition code",
@@ -32,7 +33,7 @@ MOVING = {
     "operation": "state settled_at verified_at ended_at end_note arrival_count last_arrival_at"
     " event_count",
     "effect": "state fence attempts run_at lease_until doubt_until found message settled_at"
-    " verified_at",
+    " verified_at going_since attempts_before",
     "attempt": "call_started_at ended_at outcome found message late",
     "request": "operation_id",
     "arrival": "",

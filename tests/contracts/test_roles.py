@@ -17,8 +17,14 @@ WRITES = {
         "DELETE": {"django_session"},
     },
     "worker": {
-        "INSERT": {"attempt", "blocklist_entry", "heartbeat", "ends_hold"},
-        "UPDATE": {"operation", "effect", "attempt", "blocklist_entry", "heartbeat"},
+        "INSERT": {
+            *("attempt", "blocklist_entry", "heartbeat", "ends_hold"),
+            *("reading", "subject_label", "made_value"),
+        },
+        "UPDATE": {
+            *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
+            *("reading", "subject_label", "made_value"),
+        },
         "DELETE": {"heartbeat"},
     },
     "auditor": {"INSERT": set(), "UPDATE": set(), "DELETE": set()},
@@ -27,7 +33,7 @@ UPDATES = {
     ("web", "draft"): {"first_shown_at"},
     ("web", "caller"): {"last_login", "password"},
     ("worker", "operation"): {"state", "settled_at", "verified_at"},
-    ("worker", "effect"): set(MOVING["effect"].split()),
+    ("worker", "effect"): set(MOVING["effect"].split()) - {"going_since", "attempts_before"},
     ("worker", "attempt"): set(MOVING["attempt"].split()),
 }
 
@@ -87,6 +93,8 @@ def test_each_role_changes_only_the_columns_that_it_needs(
         "UPDATE api_token SET revoked_at = NULL",
         "SELECT settings FROM realm_version",
         "SELECT * FROM realm_version",
+        "SELECT sealed FROM realm_secret",
+        "SELECT sealed FROM made_value",
         "SELECT issue_end(1, NULL, '', '', '', 1, NULL, NULL, '', NULL)",
     ],
 )

@@ -1,0 +1,140 @@
+-- Write one request and all that it makes, or nothing.
+--
+-- Python looked at the lane and decided; this function writes the decision if the lane and the key
+-- are still as they were, and answers 'moved' if not, to be decided again. It never decides itself.
+-- Every statement of a VOLATILE function sees what others have committed since the one before, so
+-- whoever waited here for a lock or an index looks again with fresh eyes.
+--
+-- Locks, always in this order: the lane's newest operation, the request key, the new operation.
+CREATE FUNCTION issue(
+  p_arrival uuid, p_caller uuid, p_key text, p_fingerprint bytea, p_rules int, p_via text, p_token uuid,
+  p_request bigint,          -- the key's row as it was seen, or null
+  p_disposition text, p_code text,
+  p_told bigint,             -- the operation that the answer names, or null when it is made here
+  p_incident uuid, p_kind text, p_body text,
+  p_subject_kind text, p_subject_name text, p_subject_rules int, p_network cidr, p_lane text,
+  p_decided_on int, p_decided_state text,   -- the lane's newest generation (0: none) and its state
+  p_ref text, p_action text, p_action_version int, p_desired jsonb, p_span int, p_ends_at timestamptz,
+  p_digest bytea, p_reason text, p_because text, p_again_of int, p_draft text,
+  p_effects jsonb            -- [{realm, realm_version, step, ord, capability, redo, desired}]
+) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  v_at timestamptz := clock_timestamp();
+  v_subject bigint; v_request bigint; v_operation bigint; v_newest bigint; v_state text;
+  v_ref text; v_number int; v_arrivals int; v_made boolean := p_disposition = 'created';
+BEGIN
+  -- What a caller of this function may not say, whoever it is.
+  IF NOT (p_body IS JSON OBJECT WITH UNIQUE KEYS)
+     OR p_kind <> (CASE WHEN v_made THEN 'operation.requested' ELSE 'request.arrived' END) THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'not an event of a request';
+  END IF;
+  IF session_user = 'steadyhand_web' AND (p_via = 'keeper'
+     OR EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'console')) THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the console itself asks only through issue_end';
+  END IF;
+
+  -- 1. The lane, as it was decided on.
+  IF p_lane IS NOT NULL THEN
+    SELECT s.id INTO v_subject FROM subject s
+     WHERE s.kind = p_subject_kind AND s.name = p_subject_name;
+    IF p_decided_on > 0 THEN
+      SELECT o.id, o.state INTO v_newest, v_state FROM operation o
+       WHERE o.subject_id = v_subject AND o.lane = p_lane AND o.generation = p_decided_on
+         FOR NO KEY UPDATE;
+      IF v_state IS DISTINCT FROM p_decided_state THEN
+        RETURN QUERY SELECT 'moved', NULL::bigint, v_at, NULL::int; RETURN;
+      END IF;
+    END IF;
+    PERFORM FROM operation o
+      WHERE o.subject_id = v_subject AND o.lane = p_lane AND o.generation > p_decided_on;
+    IF FOUND THEN
+      RETURN QUERY SELECT 'moved', NULL::bigint, v_at, NULL::int; RETURN;
+    END IF;
+  END IF;
+
+  -- 2. The request key: the unique constraint decides who was first.
+  IF p_request IS NULL THEN
+    INSERT INTO request (caller_id, key, fingerprint, rules, first_seen_at, operation_id)
+    VALUES (p_caller, p_key, p_fingerprint, p_rules, v_at, NULL)
+    ON CONFLICT ON CONSTRAINT request_key_once DO NOTHING RETURNING id INTO v_request;
+    IF v_request IS NULL THEN
+      RETURN QUERY SELECT 'moved', NULL::bigint, v_at, NULL::int; RETURN;
+    END IF;
+  ELSE
+    v_request := p_request;
+    IF p_disposition <> 'key_reused' THEN
+      -- A key that is judged again must still name no operation, or the one that is told.
+      PERFORM FROM request r WHERE r.id = p_request AND (r.operation_id IS NULL OR r.operation_id = p_told)
+         FOR NO KEY UPDATE;
+      IF NOT FOUND THEN
+        RETURN QUERY SELECT 'moved', NULL::bigint, v_at, NULL::int; RETURN;
+      END IF;
+    END IF;
+  END IF;
+
+  -- 3. The operation, where this request makes one.
+  IF v_made THEN
+    IF v_state IN ('awaiting_approval', 'approved', 'running') THEN
+      UPDATE effect SET state = 'cancelled', settled_at = v_at
+       WHERE operation_id = v_newest AND state IN ('held', 'blocked', 'ready');
+      UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_newest;
+    END IF;
+    IF v_subject IS NULL THEN
+      INSERT INTO subject (kind, name, rules, network)
+      VALUES (p_subject_kind, p_subject_name, p_subject_rules, p_network)
+      ON CONFLICT ON CONSTRAINT subject_once DO NOTHING RETURNING id INTO v_subject;
+      IF v_subject IS NULL THEN
+        SELECT s.id INTO STRICT v_subject FROM subject s
+         WHERE s.kind = p_subject_kind AND s.name = p_subject_name;
+      END IF;
+    END IF;
+    -- DO NOTHING without a target swallows any unique violation. Here each of them (the generation,
+    -- the live lane, the ref) means the same: somebody else was first, so look again.
+    INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
+      span, ends_at, plan_digest, reason, because, again_of, requested_by_id, via, draft_id,
+      requested_at, end_note, arrival_count, last_arrival_at, event_count)
+    VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version, 'approved', p_desired,
+      p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_caller, p_via, p_draft,
+      v_at, '', 1, v_at, 1)
+    ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
+    IF v_operation IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
+    END IF;
+    INSERT INTO effect (operation_id, subject_id, lane, generation, realm_id, realm_version, step, ord,
+      capability, redo, desired, state, fence, attempts, run_at, found, message)
+    SELECT v_operation, v_subject, p_lane, p_decided_on + 1, e.realm, e.realm_version, e.step, e.ord,
+      e.capability, e.redo, e.desired, 'ready', 0, 0, v_at, '', ''
+      FROM jsonb_to_recordset(p_effects) AS e(realm uuid, realm_version int, step text, ord int,
+        capability text, redo text, desired jsonb);
+    v_ref := p_ref; v_number := 1; v_arrivals := 1;
+  ELSIF p_told IS NOT NULL THEN
+    v_operation := p_told;
+    IF p_disposition = 'resumed' THEN
+      IF p_told IS DISTINCT FROM v_newest THEN
+        RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be finished';
+      END IF;
+      UPDATE effect SET state = 'ready', run_at = v_at, settled_at = NULL
+       WHERE operation_id = p_told AND state = 'failed';
+      UPDATE operation SET state = 'running', settled_at = NULL
+       WHERE id = p_told AND state IN ('partial', 'failed');
+    END IF;
+    UPDATE operation SET event_count = event_count + 1, arrival_count = arrival_count + 1,
+                         last_arrival_at = v_at
+     WHERE id = p_told RETURNING ref, event_count, arrival_count INTO STRICT v_ref, v_number, v_arrivals;
+  END IF;
+
+  -- 4. What this request is told, for ever.
+  IF v_made OR p_disposition IN ('existing', 'resumed') THEN
+    UPDATE request SET operation_id = v_operation WHERE id = v_request AND operation_id IS NULL;
+    IF p_incident IS NOT NULL THEN
+      INSERT INTO operation_incident (operation_id, incident_id) VALUES (v_operation, p_incident)
+      ON CONFLICT ON CONSTRAINT operation_incident_once DO NOTHING;
+    END IF;
+  END IF;
+  INSERT INTO arrival (id, request_id, operation_id, token_id, incident_id, at, via, disposition, code)
+  VALUES (p_arrival, v_request, v_operation, p_token, p_incident, v_at, p_via, p_disposition, p_code);
+  PERFORM log_write(v_operation, v_ref, v_number, p_kind, p_body, v_at);
+  RETURN QUERY SELECT 'written', v_operation, v_at, v_arrivals;
+END $$;

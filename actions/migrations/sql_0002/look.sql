@@ -1,0 +1,94 @@
+-- What deciding on a request needs, read in one call and one snapshot (both functions are STABLE).
+--
+-- Plans are generic: made once per connection. With the values looked at each time, planning took
+-- ten times as long as reading. Small statements, because one large one is set up whole each time,
+-- with all its branches, even where there is nothing to read.
+
+-- A lane as it stands: what is last known of each realm, its newest generation, what stands beneath
+-- that one where it came to nothing, and, realm by realm, the networks that cover the subject (those
+-- named in p_around) or are blocked within it (between p_low and p_high).
+CREATE FUNCTION lane_now(p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
+ OUT known jsonb, OUT newest jsonb, OUT beneath jsonb, OUT overlapping jsonb)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+DECLARE v_subject bigint;
+BEGIN
+  known := '[]'; overlapping := '[]';
+  SELECT s.id INTO v_subject FROM subject s WHERE s.kind = p_kind AND s.name = p_name;
+  IF v_subject IS NOT NULL THEN
+    known := last_known(v_subject, p_lane);
+    SELECT f.facts INTO newest FROM operation_facts f WHERE f.subject_id = v_subject AND f.lane = p_lane
+     ORDER BY f.generation DESC LIMIT 1;
+    IF newest ->> 'state' IN ('declined', 'expired', 'cancelled', 'superseded', 'failed') THEN
+      SELECT f.facts INTO beneath FROM operation_facts f WHERE f.id = (
+        SELECT o.id FROM operation o WHERE o.subject_id = v_subject AND o.lane = p_lane
+           AND (o.state NOT IN ('declined', 'expired', 'cancelled', 'superseded', 'failed')
+             OR (o.state = 'superseded' AND EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
+                   AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded'))))
+         ORDER BY o.generation DESC LIMIT 1);
+    END IF;
+  END IF;
+  IF EXISTS (SELECT FROM subject w WHERE w.kind = p_kind AND w.name = ANY(p_around))
+     OR EXISTS (SELECT FROM subject n WHERE n.network > p_low AND n.network <= p_high) THEN
+    SELECT coalesce(jsonb_agg(jsonb_build_object('name', x.name, 'ref', o.ref, 'wider', x.wider,
+                                'realm', x.realm_id, 'desired', x.desired, 'state', x.state)
+                              ORDER BY x.wider DESC, x.name), '[]') INTO overlapping
+      FROM (SELECT w.name, true AS wider, k.* FROM subject w
+              JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
+                              FROM effect e WHERE e.subject_id = w.id AND e.lane = p_lane
+                               AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+                             ORDER BY e.realm_id, e.generation DESC) k
+                ON k.state <> 'succeeded' OR k.desired @> '{"blocked": true}'
+             WHERE w.kind = p_kind AND w.name = ANY(p_around)
+            UNION ALL
+            (SELECT n.name, false, k.* FROM subject n
+              JOIN LATERAL (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.operation_id, e.desired, e.state
+                              FROM effect e WHERE e.subject_id = n.id AND e.lane = p_lane
+                               AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+                             ORDER BY e.realm_id, e.generation DESC) k
+                ON k.state = 'succeeded' AND k.desired @> '{"blocked": true}'
+             WHERE n.network > p_low AND n.network <= p_high LIMIT 100)) x
+      JOIN operation o ON o.id = x.operation_id;
+  END IF;
+END $$;
+
+-- Who asks (p_caller, or the bearer of the token p_prefix), what they may, what their key stands for,
+-- and the lane. The conditions in doubled braces are written by actions.policy.
+CREATE FUNCTION look(
+  p_prefix text, p_caller uuid, p_action text, p_connectors text[], p_key text, p_incident int,
+  p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
+  OUT now timestamptz, OUT caller uuid, OUT username text, OUT caller_kind text, OUT is_active boolean,
+  OUT token uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
+  OUT may_see boolean, OUT may_ask boolean, OUT realms jsonb, OUT incident uuid,
+  OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
+  OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
+  OUT overlapping jsonb)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+#variable_conflict use_column
+DECLARE v_see int; v_ask int; v_ask_realm int;
+BEGIN
+  now := clock_timestamp();
+  IF p_caller IS NULL THEN
+    SELECT t.caller_id, t.id, t.digest, t.scopes, t.revoked_at IS NULL AND t.expires_at > now
+      INTO caller, token, digest, scopes, live FROM api_token t WHERE t.prefix = p_prefix;
+  ELSE
+    caller := p_caller;
+  END IF;
+  SELECT c.id, c.username, c.kind, c.is_active INTO caller, username, caller_kind, is_active
+    FROM caller c WHERE c.id = look.caller;
+  SELECT {{see_entry}}, {{ask_entry}}, {{ask_realm}} INTO v_see, v_ask, v_ask_realm;
+  SELECT {{may_see}}, {{may_ask}} INTO may_see, may_ask FROM catalogue_entry n WHERE n.name = p_action;
+  SELECT coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'name', m.name, 'title', m.title,
+           'connector', m.connector, 'version', m.version, 'may_ask', {{may_ask_realm}})), '[]')
+    INTO realms FROM realm m WHERE m.enabled AND m.connector = ANY(p_connectors);
+  IF p_incident IS NOT NULL THEN
+    SELECT i.id INTO incident FROM incident i WHERE i.number = p_incident;
+  END IF;
+  SELECT r.id, r.fingerprint, r.rules, r.first_seen_at, r.operation_id
+    INTO request, fingerprint, rules, first_seen_at, operation_id
+    FROM request r WHERE r.caller_id = look.caller AND r.key = p_key;
+  IF operation_id IS NOT NULL THEN
+    SELECT f.facts INTO keyed FROM operation_facts f WHERE f.id = look.operation_id;
+  END IF;
+  SELECT l.known, l.newest, l.beneath, l.overlapping INTO known, newest, beneath, overlapping
+    FROM lane_now(p_kind, p_name, p_lane, p_around, p_low, p_high) l;
+END $$;
