@@ -45,7 +45,7 @@ actions.registry
 actions.catalogue.* actions.connectors.*
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
-actions.states actions.errors actions.database actions.faults actions.sweeping
+actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
 actions actions.catalogue actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
