@@ -112,7 +112,8 @@ def test_an_operation_is_linked_to_an_incident_once(still: Still, operation: int
 def test_what_the_executor_keeps_is_kept_once(still: Still, operation: int) -> None:
     once = {
         "reading_once": "INSERT INTO reading"
-        " (realm_id, kind, name, capability, asked_at, message) SELECT id, 'network', 'n', 'c', now(), '' FROM (SELECT id FROM realm LIMIT 1), generate_series(1, 2)",
+        " (realm_id, kind, name, capability, asked_at, message) SELECT id, 'network', 'n', 'c', now(), ''"
+        " FROM (SELECT id FROM realm LIMIT 1), generate_series(1, 2)",
         "subject_label_once": "INSERT INTO subject_label (kind, name, label, seen_at)"
         " SELECT 'account', 'n', 'l', now() FROM generate_series(1, 2)",
         "made_value_operation_id_key": "INSERT INTO made_value (operation_id, key_id, sealed, made_at)"
