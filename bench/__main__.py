@@ -19,7 +19,6 @@ from pathlib import Path
 from bench import click, drain, rates
 from tests.console_process import running
 
-
 USUAL = {"rounds": 5, "seconds": 6, "clicks": 150, "effects": 20_000, "settled": 1_000_000}
 QUICK = {"rounds": 2, "seconds": 2, "clicks": 30, "effects": 1_000, "settled": 100_000}
 
