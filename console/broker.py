@@ -20,7 +20,7 @@ from console.roles import DatabaseProblem
 
 NAME = "steadyhand_broker"
 FILE = "broker.json"
-NONE = "none"
+NONE, EMBEDDED = "none", "embedded"
 SCHEMES = ("amqp", "amqps", "redis", "rediss", "pgmq", "postgresql", "postgres")
 # No reading of a queue may hold back what the whole server may clean up.
 LIMITS = {
@@ -32,22 +32,25 @@ LIMITS = {
 
 
 def given() -> str:
-    """BROKER_URL, if it is set: a URL, or "none". Raises `Problem` for what cannot be used."""
+    """BROKER_URL, if it is set: a URL, "none" or "embedded". Raises `Problem` for anything else."""
     url = os.environ.get("BROKER_URL", "").strip()
-    if url and url != NONE and urlsplit(url).scheme not in SCHEMES:
+    if url not in ("", NONE, EMBEDDED) and urlsplit(url).scheme not in SCHEMES:
         # Not the URL itself: it may hold a password.
-        raise Problem(f"BROKER_URL is {NONE}, or begins with one of {', '.join(SCHEMES)}")
+        raise Problem(f"BROKER_URL is {NONE} or {EMBEDDED}, or begins with {':, '.join(SCHEMES)}:")
+    if url == EMBEDDED and os.environ.get("DATABASE_URL"):
+        raise Problem("with DATABASE_URL there is no embedded broker; set BROKER_URL to another")
     return url
 
 
-def adopt(home: Path, embedded_superuser: str | None) -> bool:
+def adopt(home: Path, superuser: str | None, *, wanted: bool) -> bool:
     """Say in `broker.json` where the broker is, setting up the embedded one; False when there is none.
 
-    `embedded_superuser` is the URL of the embedded cluster's superuser, where there is one.
+    `superuser` is the URL of the embedded cluster's, where there is one. `wanted` is whether workers
+    of ours listen: nobody from elsewhere reaches the embedded broker, so else nobody would hear it.
     """
     url = given()
-    if not url and embedded_superuser:
-        url = _ensure(embedded_superuser, _known(home))
+    if superuser and (url == EMBEDDED or (wanted and not url)):
+        url = _ensure(superuser, _known(home))
     url = "" if url == NONE else url
     if _known(home) != url or not (home / FILE).exists():
         roles.write_private(home / FILE, {"url": url})

@@ -15,12 +15,14 @@ from celery import Celery, signals  # type: ignore[import-untyped]
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
+from console import pgmq
 from console.supervise import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 # libpq waits for a host that does not answer for as long as TCP does.
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 django.setup()
+pgmq.use()
 
 
 def configuration(url: str, lease: float) -> dict[str, object]:
@@ -103,6 +105,8 @@ def _conninfo(url: str) -> str:
 
 # Without Celery's own ties to Django, which close the database's line around each task.
 app = Celery("steadyhand", fixups=[], include=["actions.tasks"])
+# The current app is a thread's own; the keeper's bell rings in another.
+app.set_default()
 app.conf.update(configuration(settings.BROKER_URL, settings.LEASE_SECONDS))
 
 

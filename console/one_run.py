@@ -26,8 +26,8 @@ class Run:
     home: Path
     port: int
     stop: threading.Event
-    workers: bool = False
-    """Whether there is a broker for Celery's workers to listen to."""
+    broker: bool = False
+    """Whether there is one, for Celery's workers to listen to."""
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -20,14 +20,14 @@ from pathlib import Path
 from console import broker, embedded, roles
 from console.leftovers import end_all, end_leftovers, marked
 from console.one_run import ROOT, Problem, Run, Stopped
-from console.supervise import STOP_SECONDS, await_ready, children, supervisor, watch
+from console.supervise import STOP_SECONDS, await_ready, children, number, supervisor, watch
 
 
 def main() -> int:
     """Run the console; returns the exit status."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: stop.set())
     abandoned = parent_gone() if "--under-make" in sys.argv[1:] else lambda: False
     try:
         home = find_home()
@@ -55,9 +55,9 @@ def serve(run: Run, abandoned: Callable[[], bool]) -> None:
     (directory / "id").write_text(run.id)
     try:
         superuser = start_database(run.home)
-        run.workers = broker.adopt(run.home, superuser)
-        if not run.workers:
-            say("no broker: the keeper delivers everything by itself (set BROKER_URL for workers)")
+        run.broker = broker.adopt(run.home, superuser, wanted=number("WORKERS", 1) > 0)
+        if not run.broker:
+            say("no broker: the keeper delivers everything by itself")
         prepare(run)
         with supervisor(run) as process:
             await_ready(run, process)

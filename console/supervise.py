@@ -75,7 +75,7 @@ def configuration(run: Run) -> str:
             "process_name": "keeper_%(process_num)d",
             "numprocs": str(keepers),
         }
-    if run.workers and (workers := number("WORKERS", 1)):
+    if run.broker and (workers := number("WORKERS", 1)):
         sections["program:worker"] = {
             **program(run, "worker", worker_command(), "worker_%(process_num)d"),
             "process_name": "worker_%(process_num)d",

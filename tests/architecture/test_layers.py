@@ -27,7 +27,7 @@ console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
-  console.waiting console.world console.supervise
+  console.waiting console.world console.supervise console.pgmq
 console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
