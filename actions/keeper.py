@@ -16,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from actions import deliver, ends, outbox, reconcile
+from actions.bell import Bell
 from actions.models import Heartbeat
 from actions.sweeping import alone
 
@@ -25,15 +26,24 @@ EVERY = 0.1
 SELDOM = 1.0
 """Seconds between looks for what is rarely there: leases that ran out, ends, stuck roll-ups."""
 
-AT_ONCE = 50
+WINDOW = 500
+"""How much of what is due is looked at in one sweep; more is not rung for at a time."""
+
+OWN_SECONDS = 1.0
+"""How long a sweep delivers by itself before it looks again at all else."""
 
 log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """One keeper process. `stop` may be set from a signal handler: the effect in hand is finished."""
+    """One keeper process. `stop` may be set from a signal handler: the effect in hand is finished.
 
-    def __init__(self) -> None:
+    `bell` rings workers; without one, or while nobody can hear it, the keeper delivers everything
+    by itself, and otherwise what they left lying.
+    """
+
+    def __init__(self, bell: Bell | None = None) -> None:
+        self._bell = bell
         self.name = f"keeper {socket.gethostname()} {os.getpid()}"
         self.stop = threading.Event()
         self._clock = ends.Clock()
@@ -59,13 +69,26 @@ class Keeper:
                 time.monotonic()
             )  # first: if it fails, deliver before it is tried again
             self._seldom()
-        taken = 0
-        for effect in outbox.due(AT_ONCE):
-            if self.stop.is_set():
-                break
-            taken += alone(deliver.deliver, effect, self.name) is True
+        taken = self._deliver(self._ours())
         alone(reconcile.reconcile_due)
         return taken > 0
+
+    def _ours(self) -> list[int]:
+        """What is due and ours to deliver, once the bell was rung for all that is due."""
+        due, overdue = outbox.due_and_overdue(WINDOW)
+        if self._bell is None:
+            return [one.id for one in due]
+        self._bell.ring(due)
+        return overdue if self._bell.heard else [one.id for one in due]
+
+    def _deliver(self, effects: list[int]) -> int:
+        begun = time.monotonic()
+        taken = 0
+        for effect in effects:
+            if self.stop.is_set() or time.monotonic() - begun > OWN_SECONDS:
+                break
+            taken += alone(deliver.deliver, effect, self.name) is True
+        return taken
 
     def _seldom(self) -> None:
         self._beat()
@@ -103,9 +126,9 @@ _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
 )
 
 
-def main() -> None:
+def main(bell: Bell | None = None) -> None:
     """Run a keeper in this process until SIGTERM or SIGINT."""
-    keeper = Keeper()
+    keeper = Keeper(bell)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         keeper.stop.set()
@@ -113,3 +136,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     keeper.run()
+    if bell is not None:
+        bell.close()

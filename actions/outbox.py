@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models import BooleanField, Case, Exists, F, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Now
 
 from actions import database, states
@@ -26,8 +27,31 @@ LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 BEGIN_WITHIN = timedelta(minutes=15)
 
 
+OVERDUE_AFTER = timedelta(seconds=5)
+
+
+class Due(NamedTuple):
+    """An effect that may be taken up now, as it was when it became so."""
+
+    id: int
+    run_at: datetime
+    fence: int
+
+
 def due(most: int) -> list[int]:
     """Ids of effects that may be taken up now, the longest due first."""
+    return list(_due().values_list("id", flat=True)[:most])
+
+
+def due_and_overdue(most: int) -> tuple[list[Due], list[int]]:
+    """What may be taken up now, the longest due first; and the ids of what nobody took up in time."""
+    late = When(run_at__lte=Now() - OVERDUE_AFTER, then=True)
+    marked = _due().annotate(late=Case(late, default=False, output_field=BooleanField()))
+    rows = list(marked.values_list("id", "run_at", "fence", "late")[:most])
+    return [Due(*row[:3]) for row in rows], [row[0] for row in rows if row[3]]
+
+
+def _due() -> QuerySet[Effect]:
     busy = Effect.objects.filter(
         subject=OuterRef("subject"),
         lane=OuterRef("lane"),
@@ -35,14 +59,18 @@ def due(most: int) -> list[int]:
         state__in=sorted(states.OPEN),
     )
     ready = Effect.objects.filter(state=EffectState.READY, run_at__lte=Now())
-    return list(
-        ready.filter(~Exists(busy)).order_by("run_at", "id").values_list("id", flat=True)[:most]
-    )
+    return ready.filter(~Exists(busy)).order_by("run_at", "id")
 
 
 def claim(effect_id: int, worker: str) -> Attempt | None:
-    """Take up one effect; None when somebody else did, or another of its lane is under way."""
-    effect = Effect.objects.select_related("realm", "subject", "operation").get(id=effect_id)
+    """Take up one effect; None when somebody else did, or another of its lane is under way.
+
+    None too when there is no such effect: a message may name any.
+    """
+    known = Effect.objects.select_related("realm", "subject", "operation")
+    effect = known.filter(id=effect_id).first()
+    if effect is None:
+        return None
     try:
         with transaction.atomic():
             operation = lock(effect.operation_id)

@@ -58,7 +58,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure_rates(rounds: int, seconds: int) -> None:
-    with running({"KEEPERS": "0"}) as console:
+    with running({"KEEPERS": "0", "WORKERS": "0"}) as console:
         cases = rates.cases(console, int(console.state["port"]))
         rates.measure(console, cases, rounds, seconds)
     print(f"\nrequests a second, {rates.CLIENTS} clients, {rounds} rounds of {seconds} s each way:")

@@ -62,6 +62,14 @@ def _database() -> dict[str, object]:
     return settings
 
 
+def _broker() -> str:
+    """The broker's URL, for keepers and workers alone; empty when there is none."""
+    if ROLE != "worker":
+        return ""
+    url = env.str("BROKER_URL", default="") or str(_state("broker.json").get("url", ""))
+    return "" if url == "none" else url
+
+
 if ROLE not in {"owner", "web", "worker", "auditor"}:
     raise ImproperlyConfigured("STEADYHAND_ROLE is one of owner, web, worker, auditor.")
 
@@ -115,6 +123,7 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": _database()}
+BROKER_URL = _broker()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "actions.Caller"
@@ -186,4 +195,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    # The broker's pool tells of every try to connect; who uses it tells of the outage, once.
+    "loggers": {"psycopg.pool": {"level": "ERROR"}},
 }

@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
+import psutil
 
+from console import supervise
 from tests.console_process import ROOT, eventually
 
 
@@ -52,6 +54,22 @@ def keeper(home: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "manage.py", "keeper"]
     with _process(command, home, "worker", env, signal.SIGTERM) as process:
         yield process
+
+
+@contextlib.contextmanager
+def worker(home: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker of our own on the same home, with one pool child."""
+    command = [*supervise.worker_command(), "--concurrency", "1"]
+    with _process(command, home, "worker", env, signal.SIGTERM) as it:
+        eventually(lambda: len(pool_children(it)) == 1, 60, "the worker has its pool child")
+        yield it
+
+
+def pool_children(worker: subprocess.Popen[bytes]) -> list[int]:
+    """The pids of a worker's pool."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(worker.pid).children()]
+    return []
 
 
 @contextlib.contextmanager
