@@ -13,12 +13,13 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from celery import current_app  # type: ignore[import-untyped]
 
 from actions import tasks
-from actions.outbox import Due
+from actions.outbox import Ring
 
 TOGETHER = 20
 """Ids a message at most: few messages, but enough that several workers share what there is."""
@@ -59,22 +60,27 @@ class ToCelery:
             producer.connection.release()
 
 
+type Rang = tuple[int, datetime, int]
+"""An effect as it was when it became due: its id, since when, under which fence."""
+
+
 class Rung:
     """For what was rung, and when to ring for it again; in memory alone, and only what is due."""
 
     def __init__(self) -> None:
-        self._known: dict[Due, tuple[float, float]] = {}
+        self._known: dict[Rang, tuple[float, float]] = {}
 
-    def new(self, due: Sequence[Due], now: float) -> list[int]:
+    def new(self, due: Sequence[Ring], now: float) -> list[int]:
         """Ids to ring for now: not rung before, or not taken up since, waiting twice as long each time."""
         ids = []
-        known: dict[Due, tuple[float, float]] = {}
+        known: dict[Rang, tuple[float, float]] = {}
         for one in due:
-            at, wait = self._known.get(one, (now, AGAIN_AFTER))
+            this = one.id, one.run_at, one.fence
+            at, wait = self._known.get(this, (now, AGAIN_AFTER))
             if at <= now:
                 ids.append(one.id)
                 at, wait = now + wait, min(2 * wait, AGAIN_AT_MOST)
-            known[one] = at, wait
+            known[this] = at, wait
         self._known = known
         return ids
 
@@ -104,7 +110,7 @@ class Bell:
         stuck = since is not None and time.monotonic() - since > STUCK_AFTER
         return self._answers and not stuck
 
-    def ring(self, due: Sequence[Due]) -> None:
+    def ring(self, due: Sequence[Ring]) -> None:
         """Ring for what is due and was not rung for yet. Returns at once, whatever the broker does."""
         if not self.heard:
             self._rung.forget()

@@ -186,6 +186,15 @@ USE_TZ = True
 # How long a worker or keeper may hold an effect; longer than any call may take.
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
 
+# Modules that hold connectors, beside our own and those that other packages name as entry points.
+EXTRA_CONNECTORS = env.list("STEADYHAND_CONNECTORS", default=[])
+
+# Numbered checks that somebody chose to do without, such as the tests with leases of a second.
+SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
+
+# How many effects a keeper delivers at once, where no worker does.
+KEEPER_HANDS = env.int("KEEPER_HANDS", default=4)
+
 # Networks that may pull the lists without a token, such as the firewalls'.
 LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])
 

@@ -31,16 +31,17 @@ console.views.loading console.api.errors console.api.strict console.access conso
 console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
-actions.apps actions.keeper actions.prepare
+actions.apps
+actions.keeper actions.prepare
 actions.bell
-actions.tasks
+actions.tasks actions.hands
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
-actions.compare actions.outbox actions.answer
+actions.compare actions.outbox actions.objection actions.answer
 actions.ask
 actions.standing actions.adapters actions.settle
-actions.plan actions.policy actions.log
+actions.plan actions.policy actions.log actions.steps actions.made actions.checks
 actions.models
 actions.models.*
 actions.models.subject

@@ -77,6 +77,8 @@ def _process(
     command: list[str], home: Path, role: str, env: dict[str, str], ended_by: signal.Signals
 ) -> Iterator[subprocess.Popen[bytes]]:
     ours = {"STEADYHAND_HOME": str(home), "STEADYHAND_ROLE": role, "PYTHONUNBUFFERED": "1"}
+    # Leases are shorter here than a call may take.
+    ours |= {"SILENCED_SYSTEM_CHECKS": "actions.E001"}
     log = home / f"beside-{role}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
