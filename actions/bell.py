@@ -95,7 +95,8 @@ class Bell:
         self._line = line
         self._rung = Rung()
         self._waiting: queue.Queue[list[int] | None] = queue.Queue(maxsize=100)
-        self._answers = False
+        # Until the first message was tried: a keeper that has just started leaves work to workers.
+        self._answers = True
         self._told = False
         self._closing = threading.Event()
         self._sending_since: float | None = None
