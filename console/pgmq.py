@@ -14,10 +14,10 @@ LOOK_UP_EVERY = 0.2
 class Transport(kombus.Transport):
     """As kombu's, but it waits for messages a shorter while at a time."""
 
-    def drain_events(self, connection: Any, **given: Any) -> Any:
-        """Wait for messages as long as asked, or less. Raises `TimeoutError` without any."""
-        given["timeout"] = min(given.get("timeout") or LOOK_UP_EVERY, LOOK_UP_EVERY)
-        return super().drain_events(connection, **given)  # type: ignore[no-untyped-call]
+    def drain_events(self, connection: Any, timeout: float | None = None) -> Any:  # type: ignore[override]
+        """Wait for messages for `timeout` seconds, or less. Raises `TimeoutError` without any."""
+        soon = min(timeout or LOOK_UP_EVERY, LOOK_UP_EVERY)
+        return super().drain_events(connection, timeout=soon)  # type: ignore[no-untyped-call]
 
 
 def use() -> None:
