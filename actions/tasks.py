@@ -28,6 +28,9 @@ BUDGET = min(3.0, settings.LEASE_SECONDS / 10)
 log = logging.getLogger(__name__)
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
 class Hand:
     """What this process has in hand: who tells it to end meanwhile is heard once it is done.
 
@@ -39,13 +42,14 @@ class Hand:
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """SIGTERM only takes effect at the end of it. For a main thread."""
+        """SIGTERM and SIGHUP only take effect at the end of it. For a main thread."""
         # Not once for the process: Celery's pool sets its own after all signals of ours.
-        before = signal.signal(signal.SIGTERM, self._tell)
+        before = {number: signal.signal(number, self._tell) for number in _ENDING}
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
             if self.told:
                 os.kill(os.getpid(), signal.SIGTERM)
 
