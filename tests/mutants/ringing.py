@@ -30,6 +30,13 @@ MUTANTS = (
         (RUNG + "test_an_outage_is_told_once_and_its_end_too",),
     ),
     Mutant(
+        "bell: what was lost is rung for anew",
+        BELL,
+        "if not self.heard or self._lost_some:",
+        "if not self.heard:",
+        (RUNG + "test_an_outage_is_told_once_and_its_end_too",),
+    ),
+    Mutant(
         "sweep: a statement that was given up is no lost line",
         "actions/sweeping.py",
         "if isinstance(error, AWAY) and not _stands(error):",
