@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -12,15 +13,15 @@ from django.db import OperationalError
 
 from actions import bell as bells
 from actions.bell import Bell, Rung, split
-from actions.outbox import Due
+from actions.outbox import Ring
 from actions.sweeping import alone
 from tests.console_process import eventually
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def due(*ids: int, fence: int = 0) -> list[Due]:
-    return [Due(one, NOON, fence) for one in ids]
+def due(*ids: int, fence: int = 0) -> list[Ring]:
+    return [Ring(one, NOON, fence, False, uuid.UUID(int=0)) for one in ids]
 
 
 class FakeLine:
