@@ -21,7 +21,7 @@ ROWS = [
 console.urls console.wsgi console.run console.management.commands.*
 console.api.handler
 console.api
-console.api.drafts
+console.api.drafts console.api.verbs
 console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows
   console.pictures console.record console.forms
@@ -30,11 +30,14 @@ console.views.loading console.api.errors console.api.strict console.access conso
 console.embedded console.leftovers
 console.account console.one_run
 console.roles
-actions.apps actions.keeper actions.prepare
+actions.apps actions.keeper actions.prepare actions.finish actions.decide actions.withdraw
+  actions.undo
+actions.act
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
 actions.compare actions.outbox actions.answer
+actions.undoable
 actions.ask
 actions.standing actions.adapters actions.settle
 actions.plan actions.policy actions.log
