@@ -106,8 +106,8 @@ CREATE OR REPLACE FUNCTION decide_parked(
 DECLARE v_states text[]; v_end text;
 BEGIN
   -- The fence rises: whoever still believes to hold the effect settles nothing any more.
-  UPDATE effect SET state = p_to, message = p_message, fence = fence + 1,
-         found = CASE WHEN p_to = 'succeeded' THEN 'not_known' ELSE found END,
+  UPDATE effect e SET state = p_to, message = p_message, fence = fence + 1,
+         found = CASE WHEN p_to = 'succeeded' THEN 'not_known' ELSE e.found END,
          settled_at = CASE WHEN p_to = 'ready' THEN NULL ELSE p_at END,
          run_at = CASE WHEN p_to = 'ready' THEN p_at ELSE run_at END,
          going_since = CASE WHEN p_to = 'ready' THEN p_at ELSE going_since END,

@@ -10,7 +10,7 @@ from django.db import transaction
 from actions import deliver
 from actions.errors import NotFound, Unauthenticated
 from actions.issue import Who
-from tests.contracts.inside import Still, ban, lift, without_groups
+from tests.contracts.inside import Still, ban, lift, tampering, without_groups
 from tests.contracts.verbs import (
     ban_that,
     cancelled,
@@ -19,9 +19,7 @@ from tests.contracts.verbs import (
     finished,
     new_key,
     ref,
-)
-from tests.contracts.verbs import (
-    finished as finish_it,
+    states_of,
 )
 
 
@@ -31,7 +29,7 @@ def test_only_what_failed_runs_again(still: Still, name: str, second_realm: str)
     told = finished(still, operation, "raj")
     assert (told.disposition, told.changed, told.status) == ("resumed", True, 200)
     assert told.operation["state"] == "running"
-    assert still.effects(operation) == ["succeeded", "ready"]
+    assert states_of(still, operation) == ["succeeded", "ready"]
     still.deliver(operation)
     assert still.state(operation) == "succeeded"
 
@@ -39,24 +37,18 @@ def test_only_what_failed_runs_again(still: Still, name: str, second_realm: str)
 def test_what_was_cancelled_behind_a_failed_step_waits_for_it_again(
     still: Still, name: str, second_realm: str
 ) -> None:
-    with still.database() as at:
-        operation, (first, second) = ban_that(still, name, "failed", "failed")
-        at.execute("ALTER TABLE effect DISABLE TRIGGER ALL")
-        at.execute("UPDATE effect SET ord = 1, state = 'cancelled' WHERE id = %s", [second])
-        at.execute("ALTER TABLE effect ENABLE TRIGGER ALL")
-        for (trigger,) in at.execute(
-            "SELECT tgname FROM pg_trigger WHERE tgrelid = 'effect'::regclass AND NOT tgisinternal"
-        ).fetchall():
-            at.execute(f"ALTER TABLE effect ENABLE ALWAYS TRIGGER {trigger}")
+    operation, (_, second) = ban_that(still, name, "failed", "cancelled")
+    with tampering(still, "effect", "effect_intent_never_changes") as at:
+        at.execute("UPDATE effect SET ord = 1 WHERE id = %s", [second])
     assert finished(still, operation).disposition == "resumed"
-    assert still.effects(operation) == ["ready", "blocked"]
+    assert states_of(still, operation) == ["ready", "blocked"]
 
 
 def test_two_who_finish_at_once_meet(still: Still, name: str) -> None:
     operation, _ = ban_that(still, name, "failed")
     with still.acting("web"), transaction.atomic():
-        first = finish_it(still, operation)
-        second = still.meanwhile("web", lambda: finish_it(still, operation, "raj"))
+        first = finished(still, operation)
+        second = still.meanwhile("web", lambda: finished(still, operation, "raj"))
         second.until_it_waits()
     told = second.result()
     assert (first.disposition, told.disposition) == ("resumed", "existing")
@@ -65,7 +57,7 @@ def test_two_who_finish_at_once_meet(still: Still, name: str) -> None:
 
 
 def test_the_same_key_finishes_once_and_is_told_so(still: Still, name: str) -> None:
-    operation, effects = ban_that(still, name, "failed")
+    operation, _ = ban_that(still, name, "failed")
     key = new_key()
     assert finished(still, operation, key=key).disposition == "resumed"
     come_to(still, operation, "failed")
@@ -90,8 +82,8 @@ def test_the_same_key_sent_twice_at_once_finishes_once(still: Still, name: str) 
     operation, _ = ban_that(still, name, "failed")
     key = new_key()
     with still.acting("web"), transaction.atomic():
-        first = finish_it(still, operation, key=key)
-        second = still.meanwhile("web", lambda: finish_it(still, operation, key=key))
+        first = finished(still, operation, key=key)
+        second = still.meanwhile("web", lambda: finished(still, operation, key=key))
         second.until_it_waits()
     assert (first.disposition, second.result().disposition) == ("resumed", "existing")
     assert second.result().replayed
@@ -106,7 +98,7 @@ def test_only_the_newest_generation_is_finished(still: Still, name: str) -> None
     still.deliver(later.operation["id"])
     told = finished(still, operation)
     assert (told.disposition, told.code, told.status) == ("stale", "moved", 412)
-    assert still.effects(operation) == ["failed"]
+    assert states_of(still, operation) == ["failed"]
 
 
 def test_who_lost_the_right_finishes_nothing(still: Still, name: str) -> None:
@@ -131,7 +123,7 @@ def test_who_may_not_ask_a_realm_finishes_nothing_in_it(
     assert taken
     told = finished(still, operation)
     assert (told.status, told.code) == (403, "may_not_ask_realm")
-    assert still.effects(operation) == ["succeeded", "failed"]
+    assert states_of(still, operation) == ["succeeded", "failed"]
 
 
 def test_a_realm_that_is_gone_is_not_set_going(still: Still, name: str, second_realm: str) -> None:
@@ -154,7 +146,7 @@ def test_finishing_leaves_what_is_parked_to_a_person(
 ) -> None:
     operation, _ = ban_that(still, name, "parked", "failed")
     assert finished(still, operation).disposition == "resumed"
-    assert (still.state(operation), still.effects(operation)) == ("running", ["parked", "ready"])
+    assert (still.state(operation), states_of(still, operation)) == ("running", ["parked", "ready"])
 
 
 def test_what_is_done_is_not_done_again(still: Still, operation: int) -> None:
@@ -193,7 +185,7 @@ def test_what_was_not_begun_is_cancelled_and_never_sent(still: Still, name: str)
     )
     with still.acting("worker"):
         assert not deliver.deliver(effect, "late")
-    assert (still.effects(operation), still.listed(name)) == (["cancelled"], False)
+    assert (states_of(still, operation), still.listed(name)) == (["cancelled"], False)
     (event,) = events(still, operation, "operation.cancelled")
     assert event["by"] == "raj"
 

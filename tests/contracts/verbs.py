@@ -17,8 +17,18 @@ _CLEAR = ", lease_until = NULL, doubt_until = NULL"
 
 
 def effects_of(still: Still, operation: int) -> list[int]:
-    rows = still.rows("SELECT id FROM effect WHERE operation_id = %s ORDER BY id", operation)
-    return [effect for (effect,) in rows]
+    """Its effects, that in the second realm last."""
+    ordered = (
+        "SELECT e.id FROM effect e JOIN realm r ON r.id = e.realm_id WHERE e.operation_id = %s"
+        " ORDER BY r.title = 'Second', e.id"
+    )
+    return [effect for (effect,) in still.rows(ordered, operation)]
+
+
+def states_of(still: Still, operation: int) -> list[str]:
+    """The states of its effects, that in the second realm last."""
+    one = "SELECT state FROM effect WHERE id = %s"
+    return [still.value(one, effect) for effect in effects_of(still, operation)]
 
 
 def move(still: Still, effect: int, *states: str) -> None:
@@ -41,6 +51,8 @@ def come_to(still: Still, operation: int, *ends: str) -> list[int]:
         match end:
             case "parked":
                 move(still, effect, "executing", "in_doubt", "parked")
+            case "cancelled":
+                move(still, effect, end)
             case "failed" | "in_doubt":
                 move(still, effect, "executing", end)
             case found:
@@ -55,7 +67,7 @@ def come_to(still: Still, operation: int, *ends: str) -> list[int]:
 def rolled(ends: tuple[str, ...]) -> str:
     if "parked" in ends:
         return "parked"
-    failed = ends.count("failed")
+    failed = ends.count("failed") + ends.count("cancelled")
     return "failed" if failed == len(ends) else "partial" if failed else "succeeded"
 
 
