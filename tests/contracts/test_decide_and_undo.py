@@ -108,6 +108,19 @@ def test_the_second_to_decide_is_told_who_decided(still: Still, name: str) -> No
     assert len(events(still, operation, "effect.decided")) == 1
 
 
+def test_the_second_effect_decided_meanwhile_is_decided_again(
+    still: Still, name: str, second_realm: str
+) -> None:
+    # The operation is parked before and after: only the effect itself tells that somebody was first.
+    operation, (effect, _) = ban_that(still, name, "parked", "parked")
+    with still.acting("web"), transaction.atomic():
+        decided(still, operation, effect, "succeeded")
+        second = still.meanwhile("web", lambda: decided(still, operation, effect, "failed", "raj"))
+        second.until_it_waits()
+    assert second.result().disposition == "existing"
+    assert still.state(operation) == "parked"
+
+
 def test_the_same_key_decides_once(still: Still, name: str) -> None:
     operation, (effect,) = ban_that(still, name, "parked")
     key = new_key()

@@ -7,7 +7,7 @@ import threading
 import pytest
 from django.db import transaction
 
-from actions import deliver
+from actions import deliver, outbox
 from actions.errors import NotFound, Unauthenticated
 from actions.issue import Who
 from tests.contracts.inside import Still, ban, lift, tampering, without_groups
@@ -188,6 +188,19 @@ def test_what_was_not_begun_is_cancelled_and_never_sent(still: Still, name: str)
     assert (states_of(still, operation), still.listed(name)) == (["cancelled"], False)
     (event,) = events(still, operation, "operation.cancelled")
     assert event["by"] == "raj"
+
+
+def test_a_cancel_that_was_decided_before_it_was_taken_up_is_decided_again(
+    still: Still, name: str
+) -> None:
+    operation, effect = still.issued(ban(name))
+    with still.acting("worker"), transaction.atomic():
+        assert outbox.claim(effect, "first")
+        late = still.meanwhile("web", lambda: cancelled(still, operation))
+        assert late.until_it_waits()
+    told = late.result()
+    assert (told.code, told.changed) == ("begun", False)
+    assert still.state(operation) == "running"
 
 
 def test_cancelling_twice_is_cancelling_once(still: Still, name: str) -> None:
