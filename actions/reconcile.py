@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from actions import adapters, database
@@ -45,11 +45,19 @@ class Doubt:
     endless: bool  # the end of something: neither parked nor given up
 
 
+# Ids first: every sweep asks this, and mostly there is nothing.
+_DUE = """
+SELECT id FROM effect WHERE state = 'in_doubt' AND doubt_until <= statement_timestamp()
+ ORDER BY doubt_until LIMIT 100
+"""
+_WHOLE = Effect.objects.select_related("realm", "subject", "operation__subject")
+
+
 def reconcile_due() -> int:
     """Look at every effect whose settle time is over; how many moved."""
-    due = Effect.objects.filter(state=EffectState.IN_DOUBT, doubt_until__lte=Now())
-    whole = due.select_related("realm", "subject", "operation__subject")
-    return each(_reconcile, whole.order_by("doubt_until")[:100])
+    with connection.cursor() as cursor:
+        ids = [row[0] for row in cursor.execute(_DUE).fetchall()]
+    return each(lambda effect: _reconcile(_WHOLE.get(id=effect)), ids)
 
 
 def _reconcile(effect: Effect) -> int:

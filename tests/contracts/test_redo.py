@@ -28,6 +28,7 @@ def doubted(given: World, name: str) -> tuple[int, int]:
 
 def waits(given: World, effect: int) -> float:
     """Seconds until it is looked at again."""
+    assert given.of(effect) == "in_doubt"
     return float(given.of(effect, "extract(epoch FROM doubt_until - now())::float"))
 
 
@@ -89,6 +90,16 @@ def test_what_can_be_asked_is_sent_again_only_when_it_says_no(still: Still, name
         assert given.of(effect) == "ready"
 
 
+def test_what_is_not_there_after_15_minutes_of_trying_is_given_up(still: Still, name: str) -> None:
+    with world(still, Redo.OBSERVED) as given:
+        given.system.looks[:] = [Seen.NO]
+        operation, effect = doubted(given, name)
+        given.set(effect, "going_since = now() - interval '15 minutes'")
+        given.reconcile()
+        assert (given.of(effect), given.state(operation)) == ("failed", "failed")
+        assert "is not there" in given.of(effect, "message")
+
+
 def test_what_cannot_be_read_is_looked_at_less_and_less_often_and_then_parked(
     still: Still, name: str
 ) -> None:
@@ -123,7 +134,7 @@ def test_nothing_is_done_about_a_doubt_before_the_settle_time(
 ) -> None:
     with world(still, redo, settle=3600) as given:
         given.system.looks[:] = [Seen.NO]
-        given.system.says += [LOST]
+        given.system.says += [TimeoutError("no answer in time")]
         _, effect = given.one(name)
         given.deliver(effect)
         given.reconcile()

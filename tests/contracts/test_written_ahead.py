@@ -100,6 +100,7 @@ def test_nothing_is_called_that_may_outlast_its_lease(still: Still, name: str, r
         _, effect = given.one(name)
         assert bring_about(given, effect, "lease_until = now() + interval '9 s'") == "RetryLater"
         assert not given.system.calls
+        assert still.value(_BEGUN, effect) is False
 
 
 def test_who_stood_still_between_writing_down_and_calling_does_not_call(
