@@ -160,7 +160,7 @@ def test_a_connector_that_does_not_come_back_is_not_waited_for(still: Still, nam
         done = threading.Event()
 
         def hang(self: object, call: object) -> Seen:
-            done.wait(60)
+            done.wait(5)
             return Seen.YES
 
         _, effect = doubted(given, name)
@@ -168,6 +168,41 @@ def test_a_connector_that_does_not_come_back_is_not_waited_for(still: Still, nam
         given.reconcile()
         done.set()
         assert given.of(effect) == "in_doubt"
+
+
+def test_a_realm_that_is_silent_is_waited_for_once_in_a_pass(still: Still, networks: Names) -> None:
+    with world(still, Redo.OBSERVED, timeout=0.8) as given:
+        done, asked = threading.Event(), []
+
+        def hang(self: object, call: object) -> Seen:
+            asked.append(call)
+            done.wait(5)
+            return Seen.YES
+
+        doubts = [doubted(given, networks())[1] for _ in range(3)]
+        given.system.observe = hang  # type: ignore[method-assign,assignment]
+        given.reconcile()
+        done.set()
+        assert len(asked) == 1
+        assert [given.of(effect) for effect in doubts] == ["in_doubt"] * 3
+        assert all(waits(given, effect) > 0 for effect in doubts)
+
+
+def test_what_kills_whoever_takes_it_up_does_so_less_and_less_often(
+    still: Still, name: str
+) -> None:
+    with world(still, Redo.NEVER) as given:
+        _, effect = given.one(name)
+        waited = []
+        for _ in range(7):
+            given.due_now(effect)
+            given.claim(effect)
+            given.set(effect, "lease_until = now() - interval '1 s'")
+            with still.acting("worker"):
+                outbox.expire_leases()
+            assert given.of(effect) == "ready"
+            waited.append(given.of(effect, "run_at > clock_timestamp()"))
+        assert not waited[0] and any(waited[1:])
 
 
 def test_the_verdict_on_every_doubt() -> None:

@@ -10,7 +10,6 @@ SETTLE = "actions/settle.py"
 RECONCILE = "actions/reconcile.py"
 BLOCKLIST = "actions/connectors/blocklist.py"
 EFFECTS = "tests/contracts/test_guards_effects.py::"
-STEPS = "tests/contracts/test_steps.py::"
 ENDS = "tests/contracts/test_guards_ends.py::"
 CONNECTORS = "tests/contracts/test_connectors.py::test_every_connector"
 LOGGED = "tests/contracts/test_log.py::"
@@ -72,7 +71,6 @@ MUTANTS = (
         (
             EFFECTS + "test_what_settles_while_a_later_generation_takes_the_lane_is_not_sent_again",
             EFFECTS + "test_the_operation_is_locked_before_its_effects[_settle]",
-            STEPS + "test_two_that_succeed_together_set_going_what_waits_for_both",
         ),
     ),
     Mutant(

@@ -149,8 +149,15 @@ MUTANTS = (
         "doubt: reading is bounded",
         ADAPTERS,
         "return came.get(timeout=bound)",
-        "return came.get(timeout=70)",
+        "return came.get()",
         (REDO + "test_a_connector_that_does_not_come_back_is_not_waited_for",),
+    ),
+    Mutant(
+        "doubt: a silent realm is waited for once",
+        RECONCILE,
+        "            silent.add(effect.realm_id)\n",
+        "            pass\n",
+        (REDO + "test_a_realm_that_is_silent_is_waited_for_once_in_a_pass",),
     ),
     Mutant(
         "a no after an unread redo",
@@ -258,7 +265,7 @@ MUTANTS = (
         "made: the first is kept",
         MADE,
         "ignore_conflicts=True",
-        'update_conflicts=True, update_fields=["key_id", "sealed"], unique_fields=["operation"]',
+        'update_conflicts=True, update_fields=["sealed"], unique_fields=["operation"]',
         (AHEAD + "test_of_two_who_make_at_once_the_first_is_kept",),
     ),
     Mutant(
