@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tests.mutants import asking, carrying_out, database, ringing, verbs
+from tests.mutants import asking, carrying_out, database, doubts, ringing, verbs
 
 MUTANTS = (
     *database.MUTANTS,
     *asking.MUTANTS,
     *carrying_out.MUTANTS,
+    *doubts.MUTANTS,
     *ringing.MUTANTS,
     *verbs.MUTANTS,
 )
