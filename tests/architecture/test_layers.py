@@ -43,6 +43,8 @@ actions.models.*
 actions.models.subject
 actions.registry
 actions.catalogue.* actions.connectors.*
+actions.connectors._pg_*
+actions.connectors._pg_roles
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
