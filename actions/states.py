@@ -83,6 +83,9 @@ EFFECT_MOVES = (
     Move(_E.EXECUTING, _E.IN_DOUBT, "no clear answer, or the lease ran out after the call began"),
     Move(_E.IN_DOUBT, _E.SUCCEEDED, "read back, and it is there"),
     Move(_E.IN_DOUBT, _E.READY, "read back after the settle time, and it is not there"),
+    Move(
+        _E.IN_DOUBT, _E.FAILED, "its own late answer is no, or it is not there and was tried enough"
+    ),
     Move(_E.IN_DOUBT, _E.PARKED, "it cannot be read"),
     Move(_E.PARKED, _E.SUCCEEDED, "a person says that it is there"),
     Move(_E.PARKED, _E.FAILED, "a person says that it is not, and it is given up"),

@@ -70,6 +70,15 @@ class Migration(migrations.Migration):
             model_name='effect',
             name='effect_last_known',
         ),
+        # By the id too, so that what is due at the same moment need not be sorted.
+        migrations.RemoveIndex(
+            model_name='effect',
+            name='effect_due',
+        ),
+        migrations.AddIndex(
+            model_name='effect',
+            index=models.Index(condition=models.Q(('state', 'ready')), fields=['run_at', 'id'], name='effect_due'),
+        ),
         migrations.AddField(
             model_name='effect',
             name='after',

@@ -42,7 +42,7 @@ GRANT SELECT ON realm_version, realm_secret, entry_user_grant, entry_group_grant
 GRANT SELECT (id, scopes, revoked_at, expires_at) ON api_token TO steadyhand_worker;
 GRANT UPDATE (state, settled_at, verified_at) ON operation TO steadyhand_worker;
 GRANT UPDATE (state, fence, attempts, run_at, lease_until, doubt_until, found, message, settled_at,
-  verified_at) ON effect TO steadyhand_worker;
+  verified_at, going_since) ON effect TO steadyhand_worker;
 GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) ON attempt TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE ON blocklist_entry TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON heartbeat TO steadyhand_worker;

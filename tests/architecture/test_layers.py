@@ -19,6 +19,7 @@ ROWS = [
     row.split()
     for row in """
 console.urls console.wsgi console.run console.management.commands.*
+console.celery
 console.api.handler
 console.api
 console.api.drafts
@@ -26,18 +27,21 @@ console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
-  console.waiting console.world console.supervise
-console.embedded console.leftovers
+  console.waiting console.world console.supervise console.pgmq
+console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
-actions.apps actions.keeper actions.prepare
+actions.apps
+actions.keeper actions.prepare
+actions.bell
+actions.tasks actions.hands
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
-actions.compare actions.outbox actions.answer
+actions.compare actions.outbox actions.objection actions.answer
 actions.ask
 actions.standing actions.adapters actions.settle
-actions.plan actions.policy actions.log
+actions.plan actions.policy actions.log actions.steps actions.made actions.checks
 actions.models
 actions.models.*
 actions.models.subject

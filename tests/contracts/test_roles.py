@@ -33,7 +33,7 @@ UPDATES = {
     ("web", "draft"): {"first_shown_at"},
     ("web", "caller"): {"last_login", "password"},
     ("worker", "operation"): {"state", "settled_at", "verified_at"},
-    ("worker", "effect"): set(MOVING["effect"].split()) - {"going_since", "attempts_before"},
+    ("worker", "effect"): set(MOVING["effect"].split()) - {"attempts_before"},
     ("worker", "attempt"): set(MOVING["attempt"].split()),
 }
 

@@ -177,8 +177,8 @@ MUTANTS = (
     Mutant(
         "objection: asked before the call",
         "actions/deliver.py",
-        "if objection := outbox.objection(effect):",
-        "if objection := None:",
+        "if found := objection(effect):",
+        "if found := None:",
         (
             EFFECTS + "test_who_may_no_longer_ask_is_not_served",
             EFFECTS + "test_a_plan_that_was_altered_is_not_carried_out",

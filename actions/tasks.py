@@ -1,0 +1,74 @@
+"""Celery's doors, a line each: a message carries ids alone, and the database says what is done.
+
+It may come twice, late, or never, for what is over or never was: that changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+from celery import shared_task  # type: ignore[import-untyped]
+from django.conf import settings
+from django.db import close_old_connections, connection
+
+from actions import deliver as delivering
+from actions.sweeping import AWAY, alone
+
+MOST = 100
+BUDGET = min(3.0, settings.LEASE_SECONDS / 10)
+"""Seconds after which a task takes up nothing more, so that a worker ends soon when told to."""
+
+log = logging.getLogger(__name__)
+
+
+class Hand:
+    """What this process has in hand, for whoever tells it to end. For one thread."""
+
+    def __init__(self) -> None:
+        self.told = False
+        self.full = False
+
+    @contextlib.contextmanager
+    def holding(self) -> Iterator[None]:
+        """Something is in hand meanwhile that is not to be dropped."""
+        self.full = True
+        try:
+            yield
+        finally:
+            self.full = False
+
+    def put_down(self) -> bool:
+        """Be told to end: take up nothing more. True when nothing is in hand."""
+        self.told = True
+        return not self.full
+
+
+hand = Hand()
+
+
+def _deliver(ids: object) -> None:
+    """Deliver these effects, as many as a few seconds allow; the keeper rings again for the rest."""
+    if not isinstance(ids, list) or len(ids) > MOST or any(type(one) is not int for one in ids):
+        log.warning("a message rings for something that is no list of ids")
+        return
+    begun = time.monotonic()
+    name = f"worker {socket.gethostname()} {os.getpid()}"
+    with hand.holding():
+        close_old_connections()
+        for effect in ids:
+            if hand.told or time.monotonic() - begun > BUDGET:
+                return
+            try:
+                alone(delivering.deliver, effect, name)
+            except AWAY as error:
+                log.warning("the database: %s", type(error).__name__)
+                connection.close()
+                return
+
+
+deliver = shared_task(name="steadyhand.deliver")(_deliver)
