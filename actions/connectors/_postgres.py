@@ -13,7 +13,7 @@ from actions.outcomes import Outcome, Refused, RetryLater, Unknown
 
 type Connection = psycopg.Connection[Any]
 
-CALL_SECONDS: Final = 5
+CALL_SECONDS: Final = 4
 """The longest that the server works on one call of ours, by its own clock."""
 
 MAY_NOT: Final = "The management role may not do that there."

@@ -28,6 +28,7 @@ console.views.errors console.api.auth console.api.shapes console.views.rows
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
+console.example
 console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
@@ -40,7 +41,7 @@ actions.issue actions.deliver actions.reconcile actions.ends actions.incidents a
   actions.now actions.overview actions.records actions.blocklists
 actions.compare actions.outbox actions.objection actions.answer
 actions.ask
-actions.standing actions.adapters actions.settle
+actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks
 actions.models
 actions.models.*
