@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.conf import settings as django_settings
 from django.db import connection, transaction
@@ -79,38 +80,54 @@ def current(name: str) -> RealmVersion:
     return RealmVersion.objects.get(realm=realm, number=realm.version)
 
 
-def rotate_keys() -> tuple[str, int]:
-    """Seal all credentials under a new key, and forget the old ones: (the key's id, rows).
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What replacing the key came to; `unreadable` are versions that no key here opens."""
+
+    key: str
+    sealed: int
+    unreadable: tuple[str, ...]
+
+
+def rotate_keys(*, forget: bool = False) -> Rotated:
+    """Seal all credentials under a new key, and forget the old ones.
 
     May be killed anywhere and run again: a ring of several keys is one that was being replaced, and
-    is brought to its end under the key that is current already.
+    is brought to its end under the key that is current already. Credentials that cannot be opened
+    stop nothing, but keep their key on the ring unless told to `forget` it.
     """
     with _with_keys() as held:
         ring = held if len(held.ids) > 1 else held.with_new_key()
         # Written before anything is sealed under it; the old keys go on opening.
         keyring.replace(django_settings.HOME, REALMS, ring)
     point("keys.added")
-    sealed = 0
+    sealed, unreadable = 0, []
     for row_id in RealmSecret.objects.exclude(key_id=ring.current).values_list("id", flat=True):
-        sealed += _reseal(row_id)
+        if said := _reseal(row_id):
+            unreadable.append(said)
+        else:
+            sealed += 1
         point("keys.resealed")
     with _with_keys() as last:
-        named = set(RealmSecret.objects.values_list("key_id", flat=True))
-        keyring.replace(django_settings.HOME, REALMS, last.only(named))
-        log.append("realm.keys_rotated", {"key": ring.current})
+        named = () if forget else RealmSecret.objects.values_list("key_id", flat=True)
+        keyring.replace(django_settings.HOME, REALMS, last.only(set(named)))
+        log.append("realm.keys_rotated", {"key": ring.current, "unreadable": unreadable})
         point("keys.dropped")
-    return ring.current, sealed
+    return Rotated(ring.current, sealed, tuple(unreadable))
 
 
-def _reseal(row_id: int) -> int:
+def _reseal(row_id: int) -> str:
+    """Seal one anew; says which one when it cannot be opened."""
     with _with_keys() as ring:
-        row = RealmSecret.objects.select_for_update().select_related("version").get(id=row_id)
-        if row.key_id == ring.current:
-            return 0
-        opened = ring.open(row.key_id, bytes(row.sealed), context(row.version))
-        row.key_id, row.sealed = ring.seal(opened, context(row.version))
+        row = RealmSecret.objects.select_for_update().get(id=row_id)
+        version = RealmVersion.objects.select_related("realm").get(id=row.version_id)
+        try:
+            opened = ring.open(row.key_id, bytes(row.sealed), context(version))
+        except keyring.CannotOpen:
+            return f"{version.realm.name} version {version.number}"
+        row.key_id, row.sealed = ring.seal(opened, context(version))
         row.save(update_fields=["key_id", "sealed"])
-        return 1
+        return ""
 
 
 @contextmanager

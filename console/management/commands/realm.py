@@ -28,7 +28,7 @@ class Command(BaseCommand):
         changing = doing.add_parser("change", help="a new version; what is not given stays")
         changing.add_argument("name")
         for one in (adding, changing):
-            one.add_argument("--settings", type=Path, help="a file with a JSON object")
+            one.add_argument("--settings-file", type=Path, help="of a JSON object")
             # argv can be read by everybody on the machine, so no value is taken from there.
             one.add_argument(
                 "--credentials", help="a file with a JSON object of texts; - for stdin"
@@ -47,17 +47,17 @@ class Command(BaseCommand):
             self.stdout.write(told)
 
     def _add(self, options: dict[str, Any]) -> None:
-        given = _object(options["settings"]) or {}
-        credentials = _credentials(options["credentials"]) or {}
+        given = _object(options["settings_file"]) or {}
+        credentials = _credentials(options["credentials_file"]) or {}
         realm = realms.add(
             options["name"], options["title"], options["connector"], given, credentials
         )
         self.stdout.write(f"{realm.name} is there, at version 1. Nobody may use it yet.")
 
     def _change(self, options: dict[str, Any]) -> None:
-        given = _object(options["settings"]), _credentials(options["credentials"])
+        given = _object(options["settings_file"]), _credentials(options["credentials_file"])
         if given == (None, None):
-            raise CommandError("Give --settings, --credentials or both.")
+            raise CommandError("Give --settings-file, --credentials-file or both.")
         self.stdout.write(
             f"{options['name']} is at version {realms.change(options['name'], *given)}."
         )
