@@ -8,6 +8,7 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from actions.connectors import _pg_roles
 from actions.connectors._base import Unreadable
 from actions.outcomes import Applied, Found, Refused, RetryLater, Seen
 from tests.connectors.server import Outside, Person, alive, disable, enable, outside
@@ -161,3 +162,24 @@ def test_two_calls_at_once_wait_for_each_other(server: Outside, alice: Person) -
     assert alice.gets_in()
     with alice.sign_in() as session:
         assert alive(session)
+
+
+def test_a_role_renamed_between_the_look_and_the_change_is_not_mistaken(
+    server: Outside, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ALTER ROLE goes by name, and by then the name is that of somebody else."""
+    subject, looked = alice.subject, _pg_roles.by_oid
+
+    def renamed_after(at: psycopg.Connection[tuple[object, ...]], oid: str) -> object:
+        role = looked(at, oid)
+        monkeypatch.setattr(_pg_roles, "by_oid", looked)
+        server.run(f"ALTER ROLE {alice.name} RENAME TO {alice.name}_smith")
+        server.run(f"CREATE ROLE {alice.name} LOGIN")
+        server.manage(alice.name)
+        return role
+
+    monkeypatch.setattr(_pg_roles, "by_oid", renamed_after)
+    assert isinstance(server.roles().apply(disable(subject)), RetryLater)
+    row = server.run("SELECT rolcanlogin FROM pg_roles WHERE rolname = %s", alice.name)
+    assert row == [(True,)], "somebody else was shut out"
+    assert server.roles().apply(disable(subject)) == Applied(Found.CHANGED, f"{alice.name}_smith")

@@ -30,9 +30,7 @@ class Command(BaseCommand):
         for one in (adding, changing):
             one.add_argument("--settings-file", type=Path, help="of a JSON object")
             # argv can be read by everybody on the machine, so no value is taken from there.
-            one.add_argument(
-                "--credentials", help="a file with a JSON object of texts; - for stdin"
-            )
+            one.add_argument("--credentials-file", help="of a JSON object of texts; - for stdin")
 
     def handle(self, *args: object, **options: Any) -> None:
         try:
