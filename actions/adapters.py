@@ -47,6 +47,14 @@ def connector(realm: str, version: int) -> Connector:
 
 
 def _credentials(version: RealmVersion) -> dict[str, str]:
+    try:
+        return _opened(version)
+    except keyring.CannotOpen:
+        # Its key may have been replaced, and dropped, between our reading of the row and of the ring.
+        return _opened(version)
+
+
+def _opened(version: RealmVersion) -> dict[str, str]:
     secret = RealmSecret.objects.filter(version=version).first()
     if secret is None:
         return {}

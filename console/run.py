@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from console import broker, embedded, roles
+from console import broker, embedded, example, roles
 from console.leftovers import end_all, end_leftovers, marked
 from console.one_run import ROOT, Problem, Run, Stopped
 from console.supervise import STOP_SECONDS, await_ready, children, number, supervisor, watch
@@ -58,6 +58,7 @@ def serve(run: Run, abandoned: Callable[[], bool]) -> None:
         run.broker = broker.adopt(run.home, superuser, wanted=number("WORKERS", 1) > 0)
         if not run.broker:
             say("no broker: the keeper delivers everything by itself")
+        example.start(run.home, say)
         prepare(run)
         with supervisor(run) as process:
             await_ready(run, process)
@@ -69,6 +70,7 @@ def serve(run: Run, abandoned: Callable[[], bool]) -> None:
         (run.home / "run.lock").write_text(f"{os.getpid()} ending")
         (directory / "state.json").unlink(missing_ok=True)
         end_all(lambda: marked(run.id), patience=1)
+        example.stop(run.home)
         if not given_database():
             embedded.stop(run.home)
 

@@ -28,6 +28,7 @@ console.views.errors console.api.auth console.api.shapes console.views.rows cons
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
+console.example
 console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
@@ -41,13 +42,15 @@ actions.issue actions.deliver actions.reconcile actions.ends actions.incidents a
 actions.compare actions.outbox actions.objection actions.answer
 actions.undoable
 actions.ask
-actions.standing actions.adapters actions.settle
+actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
 actions.catalogue.* actions.connectors.*
+actions.connectors._pg_*
+actions.connectors._pg_roles
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
