@@ -95,8 +95,10 @@ class Bell:
         self._line = line
         self._rung = Rung()
         self._waiting: queue.Queue[list[int] | None] = queue.Queue(maxsize=100)
-        self._answers = False
+        # Until the first message was tried: a keeper that has just started leaves work to workers.
+        self._answers = True
         self._told = False
+        self._lost_some = False
         self._closing = threading.Event()
         self._sending_since: float | None = None
         # Not waited for at the end: what hangs in a broker's client cannot be ended.
@@ -112,8 +114,10 @@ class Bell:
 
     def ring(self, due: Sequence[Ring]) -> None:
         """Ring for what is due and was not rung for yet. Returns at once, whatever the broker does."""
-        if not self.heard:
+        if not self.heard or self._lost_some:
+            self._lost_some = False
             self._rung.forget()
+        if not self.heard:
             return
         ids = self._rung.new(due, time.monotonic())
         for message in split(ids):
@@ -158,7 +162,7 @@ class Bell:
             self._sending_since = None
 
     def _lost(self, error: Exception) -> None:
-        self._answers = False
+        self._answers, self._lost_some = False, True
         if not self._told:
             # Its text may hold the broker's address and login.
             log.warning("the broker: %s; the keeper delivers meanwhile", type(error).__name__)

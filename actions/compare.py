@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from actions import keys, plan, states
-from actions.ask import Ask, Decision
+from actions import keys, plan, states, undoable
+from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
 from actions.errors import ParamsRefused
 from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
@@ -37,7 +37,7 @@ def consider(ask: Ask, seen: Standing) -> Case:
     """Resolve what is asked as of the moment that was seen. Raises ParamsRefused."""
     # A draft's end was made absolute when the draft was made, and comes out the same again.
     intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
-    planned = plan.make(ask.action, ask.subject, intent, seen.realms)
+    planned = plan.make(ask.action, ask.subject, intent, undoable.realms(ask, seen))
     standing, failed = seen.standing, _failed(seen)
     relation = _relation(ask.action, standing, intent, planned, seen)
     finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
@@ -71,7 +71,7 @@ def _relation(
     return Relation.MORE if lacks or (unfinished and beneath) else relation
 
 
-def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
+def by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
     """What follows from the request key alone, before what was asked is even read again."""
     key, told = seen.key, seen.keyed
     if key is None:
@@ -81,7 +81,7 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
     if told is not None:
         exact = _exact_under(ask, seen, key, told)
         return Decision(
-            "existing", "same_key", _done_by(told), 200, told, exact=exact, replayed=True
+            "existing", "same_key", done_by(told), 200, told, exact=exact, replayed=True
         )
     if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
         return None
@@ -120,7 +120,7 @@ def _key_reused(told: Facts | None) -> Decision:
     )
 
 
-def _may_not(ask: Ask, seen: Standing) -> Decision | None:
+def may_not(ask: Ask, seen: Standing) -> Decision | None:
     if not seen.may_see and not seen.may_ask:
         # The same words as for an action that there is not: the two must read the same.
         return _refused("unknown_action", "There is no such action in the catalogue.", 404)
@@ -181,7 +181,7 @@ def _stale_draft(case: Case) -> Decision | None:
 
 def _gone_stale(case: Case, code: str, why: str) -> Decision:
     newest = case.standing or case.seen.newest
-    now = f" It is now generation {case.seen.generation}: {_done_by(newest)}" if newest else ""
+    now = f" It is now generation {case.seen.generation}: {done_by(newest)}" if newest else ""
     return Decision(
         "stale",
         code,
@@ -212,13 +212,13 @@ def _covered(case: Case) -> Decision | None:
         return Decision(
             "resumed",
             "",
-            f"{_done_by(standing)} Only what is unfinished runs again.",
+            f"{done_by(standing)} Only what is unfinished runs again.",
             200,
             standing,
             on_lane=True,
             exact=exact,
         )
-    return Decision("existing", "", _done_by(standing), 200, standing, on_lane=True, exact=exact)
+    return Decision("existing", "", done_by(standing), 200, standing, on_lane=True, exact=exact)
 
 
 def _orders_again(case: Case) -> bool:
@@ -235,7 +235,7 @@ def _conflict(case: Case) -> Decision | None:
     return Decision(
         "conflict",
         "conflict",
-        f"{_done_by(standing)} That is the opposite, and it is not settled yet. Nothing changed. "
+        f"{done_by(standing)} That is the opposite, and it is not settled yet. Nothing changed. "
         f"To go against it, say that you have seen generation {standing['generation']}.",
         409,
         standing,
@@ -273,20 +273,19 @@ def _refused(code: str, what: str, status: int) -> Decision:
     return Decision("refused", code, f"{what} Nothing changed.", status)
 
 
-def _done_by(told: Facts) -> str:
-    at = datetime.fromisoformat(told["requested_at"])
-    state = told["state"].replace("_", " ")
-    return (
-        f"{told['requested_by']} asked for {told['action']} of {told['name']} "
-        f"at {at:%-d %b %Y %H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
-    )
-
-
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (
     _too_soon,
     _stale,
     _covered,
     _conflict,
+    _limits,
+)
+
+
+_UNDO_RULES = (
+    _too_soon,
+    lambda case: undoable.decide(case.ask, case.seen, case.plan),
+    _stale_draft,
     _limits,
 )
 
@@ -297,10 +296,10 @@ def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     Raises ParamsRefused when what is asked makes no sense now, such as an end that has passed;
     that, too, is told only to those who may ask.
     """
-    if decision := _by_key(ask, seen, fingerprint) or _may_not(ask, seen):
+    if decision := by_key(ask, seen, fingerprint) or may_not(ask, seen):
         return decision
     case = consider(ask, seen)
-    for rule in _RULES:
+    for rule in _UNDO_RULES if ask.undoes else _RULES:
         if decision := rule(case):
             return decision
     return _create(case)

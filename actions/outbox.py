@@ -16,7 +16,7 @@ from actions import database, states, steps
 from actions.adapters import offer
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
-from actions.settle import END, lock, roll_up, to_ready
+from actions.settle import END, lock, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
 from actions.sweeping import each
 
@@ -160,7 +160,9 @@ def _expire(effect: Effect) -> int:
         )
         never_called = held.annotate(called=Subquery(called)).filter(called__isnull=True)
         if never_called.exists():
-            moved = to_ready(effect.id, EffectState.EXECUTING)
+            # What kills whoever takes it up must not do so all the time.
+            at = Now() + redo_wait(spent(effect.id, operation).tries)
+            moved = to_ready(effect.id, EffectState.EXECUTING, run_at=at)
         else:
             moved = held.update(
                 state=EffectState.IN_DOUBT,

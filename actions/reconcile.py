@@ -6,10 +6,12 @@ followed by the opposite, and then by that first call.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from actions import adapters, database
@@ -23,6 +25,9 @@ from actions.sweeping import each
 PARK_AFTER = 15 * 60.0
 SOONEST_LOOK, LATEST_LOOK = 1.0, 60.0
 """Seconds until it is read again: half of the time that the doubt has lasted, within these."""
+
+SILENT_AFTER = 0.5
+"""Seconds after which a realm that could not be read is silent, not merely unable to say."""
 
 _MESSAGES = {
     EffectState.SUCCEEDED: "Read back after a doubt: it is there.",
@@ -45,15 +50,32 @@ class Doubt:
     endless: bool  # the end of something: neither parked nor given up
 
 
+# Ids first: every sweep asks this, and mostly there is nothing.
+_DUE = """
+SELECT id FROM effect WHERE state = 'in_doubt' AND doubt_until <= statement_timestamp()
+ ORDER BY doubt_until LIMIT 100
+"""
+_WHOLE = Effect.objects.select_related("realm", "subject", "operation__subject")
+
+
 def reconcile_due() -> int:
     """Look at every effect whose settle time is over; how many moved."""
-    due = Effect.objects.filter(state=EffectState.IN_DOUBT, doubt_until__lte=Now())
-    whole = due.select_related("realm", "subject", "operation__subject")
-    return each(_reconcile, whole.order_by("doubt_until")[:100])
+    with connection.cursor() as cursor:
+        ids = [row[0] for row in cursor.execute(_DUE).fetchall()]
+    silent: set[UUID] = set()
+    return each(lambda effect: _reconcile(_WHOLE.get(id=effect), silent), ids)
 
 
-def _reconcile(effect: Effect) -> int:
-    seen = _read(effect, _doubt(effect, effect.operation))
+def _reconcile(effect: Effect, silent: set[UUID] | None = None) -> int:
+    """`silent`: realms that did not answer in this pass. They are not waited for again and again."""
+    silent = set() if silent is None else silent
+    if effect.realm_id in silent:
+        seen = Seen.UNREADABLE
+    else:
+        begun = time.monotonic()
+        seen = _read(effect, _doubt(effect, effect.operation))
+        if seen is Seen.UNREADABLE and time.monotonic() - begun > SILENT_AFTER:
+            silent.add(effect.realm_id)
     with transaction.atomic():
         operation = lock(effect.operation_id)
         moved = _move(effect, seen)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -82,6 +82,8 @@ class Standing:
     overlaps: tuple[Overlap, ...] = ()
     around: tuple[Known, ...] = ()  # what is known of wider networks, realm by realm
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
+    undone: Facts | None = None  # the operation that is to be undone
+    undone_by: Facts | None = None  # the one that undoes it already
 
     @property
     def generation(self) -> int:
@@ -104,6 +106,7 @@ class Look:
     caller: UUID | None = None
     token_prefix: str = ""
     incident: int | None = None
+    undoes: int | None = None  # the operation that is to be undone
 
 
 # Both functions stand in `sql/look.sql`.
@@ -148,9 +151,21 @@ def lane_now(subject: Subject, lane: str) -> LaneNow:
     return LaneNow(known, newest, overlaps, around, facts(row["beneath"]))
 
 
+_UNDO = f"""
+SELECT (SELECT f.facts FROM operation_facts f WHERE f.id = %(undoes)s::bigint) AS undone,
+       (SELECT f.facts FROM operation_facts f WHERE f.id = (SELECT o.id FROM operation o
+          WHERE o.undoes_id = %(undoes)s::bigint
+            AND o.state NOT IN ({", ".join(f"'{s}'" for s in sorted(states.VOID))}))) AS undone_by
+"""
+
+
 def look(at: Look) -> Standing:
-    """Read it all, in one statement and so in one snapshot."""
-    return _standing(database.one(_LOOK, _params(at)))
+    """Read it all, in one snapshot; then what is to be undone: an undo between makes it moved."""
+    seen = _standing(database.one(_LOOK, _params(at)))
+    if at.undoes is None:
+        return seen
+    row = database.one(_UNDO, {"undoes": at.undoes})
+    return replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
 
 
 def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:

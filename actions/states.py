@@ -66,6 +66,9 @@ OPERATION_MOVES = (
     Move(_O.PARTIAL, _O.RUNNING, "the unfinished effects are asked for again"),
     Move(_O.FAILED, _O.RUNNING, "the unfinished effects are asked for again"),
     Move(_O.PARKED, _O.RUNNING, "a person decides a parked effect, or it is finished"),
+    Move(_O.PARKED, _O.SUCCEEDED, "decided after a later generation took the lane: all in place"),
+    Move(_O.PARKED, _O.PARTIAL, "decided after a later generation took the lane: some in place"),
+    Move(_O.PARKED, _O.FAILED, "decided after a later generation took the lane: none in place"),
 )
 
 EFFECT_STARTS = frozenset({_E.HELD, _E.BLOCKED, _E.READY})

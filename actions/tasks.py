@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from types import FrameType
 
 from celery import shared_task  # type: ignore[import-untyped]
 from django.conf import settings
@@ -26,26 +28,33 @@ BUDGET = min(3.0, settings.LEASE_SECONDS / 10)
 log = logging.getLogger(__name__)
 
 
-class Hand:
-    """What this process has in hand, for whoever tells it to end. For one thread."""
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self) -> None:
-        self.told = False
-        self.full = False
+
+class Hand:
+    """What this process has in hand: who tells it to end meanwhile is heard once it is done.
+
+    Pool children are told by Celery, by the next run of the console, or by the kernel when their
+    parent dies. Their own way to end is to drop everything, which leaves a call in doubt.
+    """
+
+    told = False
 
     @contextlib.contextmanager
     def holding(self) -> Iterator[None]:
-        """Something is in hand meanwhile that is not to be dropped."""
-        self.full = True
+        """SIGTERM and SIGHUP only take effect at the end of it. For a main thread."""
+        # Not once for the process: Celery's pool sets its own after all signals of ours.
+        before = {number: signal.signal(number, self._tell) for number in _ENDING}
         try:
             yield
         finally:
-            self.full = False
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if self.told:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    def put_down(self) -> bool:
-        """Be told to end: take up nothing more. True when nothing is in hand."""
+    def _tell(self, _signal: int, _frame: FrameType | None) -> None:
         self.told = True
-        return not self.full
 
 
 hand = Hand()

@@ -6,8 +6,6 @@ Loaded by workers (`celery -A console.celery worker`) and keepers, never by web.
 from __future__ import annotations
 
 import os
-import signal
-from types import FrameType
 from urllib.parse import unquote, urlsplit
 
 import django
@@ -51,6 +49,8 @@ def configuration(url: str, lease: float) -> dict[str, object]:
         "worker_soft_shutdown_timeout": 20.0,
         "worker_prefetch_multiplier": 1,
         "worker_max_tasks_per_child": 200,
+        # How long a child that died keeps its place among the messages that may be taken.
+        "worker_lost_wait": 1.0,
         "worker_proc_alive_timeout": 30.0,
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
@@ -114,32 +114,14 @@ def leave_logging(**_: object) -> None:
     """Logging is as `settings.LOGGING` says: with a receiver here, Celery leaves it alone."""
 
 
-def finish_what_is_in_hand(**_: object) -> None:
-    """Let a pool child that is told to end finish the effect in hand, and take up no other.
+def ask_to_end(**_: object) -> None:
+    """Have a pool child asked to end when its parent is gone, where Celery has it killed.
 
-    Celery has the kernel kill a child when its parent dies; but to the kernel the parent is the
-    thread that forked it, and the thread that replaces children ends first in a warm shutdown.
+    To the kernel the parent is the thread that made it, and in a warm shutdown the one that
+    replaces children is the first to end: what they have in hand would be cut off.
     """
-    from actions.tasks import hand
-
-    end = signal.getsignal(signal.SIGTERM)
-
-    def told(number: int, frame: FrameType | None) -> None:
-        if hand.put_down() and callable(end):
-            end(number, frame)
-
-    signal.signal(signal.SIGTERM, told)
     die_with_parent()
 
 
-def go_if_told(**_: object) -> None:
-    """Nothing is in hand any more: end now, if a child was told to end meanwhile."""
-    from actions.tasks import hand
-
-    if hand.told:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
 signals.setup_logging.connect(leave_logging)
-signals.worker_process_init.connect(finish_what_is_in_hand)
-signals.task_postrun.connect(go_if_told)
+signals.worker_process_init.connect(ask_to_end)

@@ -99,6 +99,16 @@ class Migration(migrations.Migration):
             name='undoes',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='undone_by', to='actions.operation'),
         ),
+        migrations.AddField(
+            model_name='draft',
+            name='not_known',
+            field=models.CharField(default='', max_length=10),
+        ),
+        migrations.AddField(
+            model_name='draft',
+            name='undoes',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='actions.operation'),
+        ),
         migrations.AddIndex(
             model_name='effect',
             index=models.Index(condition=models.Q(('state__in', [actions.states.EffectState['EXECUTING'], actions.states.EffectState['IN_DOUBT'], actions.states.EffectState['PARKED'], actions.states.EffectState['SUCCEEDED']])), fields=['subject', 'lane', 'realm', '-id'], name='effect_last_said'),

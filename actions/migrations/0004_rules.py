@@ -39,5 +39,6 @@ class Migration(migrations.Migration):
         ),
         sql("issue.sql"),
         sql("issue_end.sql"),
+        sql("verbs.sql"),
         sql("grants.sql"),
     ]

@@ -33,7 +33,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON django_session TO steadyhand_web;
 GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT INSERT ON incident TO steadyhand_web;
-GRANT EXECUTE ON FUNCTION look, lane_now, issue, log_append TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;

@@ -22,9 +22,9 @@ console.urls console.wsgi console.run console.management.commands.*
 console.celery
 console.api.handler
 console.api
-console.api.drafts
+console.api.drafts console.api.verbs
 console.api.* console.views.*
-console.views.errors console.api.auth console.api.shapes console.views.rows
+console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
@@ -33,13 +33,14 @@ console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
-actions.keeper actions.prepare
+actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
 actions.bell
-actions.tasks actions.hands
+actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
 actions.compare actions.outbox actions.objection actions.answer
+actions.undoable
 actions.ask
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,6 +47,24 @@ def waiting_messages(console: Console) -> int:
         return int(str(at.execute("SELECT count(*) FROM pgmq.q_steadyhand").fetchone()[0]))
 
 
+@contextlib.contextmanager
+def ringing(console: Console) -> Iterator[subprocess.Popen[bytes]]:
+    """A keeper whose bell is warm: before that, it delivers by itself."""
+    before = sent(console)
+    with keeper(console.home) as it:
+        eventually(lambda: sent(console) > before, 30, "the keeper rings")
+        yield it
+
+
+def sent(console: Console) -> int:
+    """How many messages were ever sent."""
+    with broker(console) as at:
+        if at.execute("SELECT to_regclass('pgmq.q_steadyhand')").fetchone() == (None,):
+            return 0
+        sql = "SELECT last_value - 1 + is_called::int FROM pgmq.q_steadyhand_msg_id_seq"
+        return int(str(at.execute(sql).fetchone()[0]))
+
+
 def end_leases(console: Console) -> None:
     """The time of whoever holds an effect is over, so that nobody has to wait for it."""
     with console.database() as at:
@@ -76,7 +96,7 @@ def test_a_pool_child_that_dies_delivering_is_relieved(
     unstaffed: Console, network: str, point: str, once: Path
 ) -> None:
     crash = {"CRASH_AT": f"deliver.{point}", "CRASH_ONCE": str(once)}
-    with worker(unstaffed.home, **crash), keeper(unstaffed.home):
+    with worker(unstaffed.home, **crash), ringing(unstaffed):
         made = unstaffed.api().ban(network).json()["operation"]
         eventually(once.exists, what="the pool child dies")
         end_leases(unstaffed)
@@ -92,7 +112,7 @@ def test_a_pool_child_halted_past_its_lease_records_on_its_own_attempt_only(
     unstaffed: Console, network: str, once: Path
 ) -> None:
     halt = {"PAUSE_AT": "deliver.before_call", "CRASH_ONCE": str(once)}
-    with worker(unstaffed.home, **halt) as halted, keeper(unstaffed.home):
+    with worker(unstaffed.home, **halt) as halted, ringing(unstaffed):
         made = unstaffed.api().ban(network).json()["operation"]
         child = eventually(lambda: [c for c in pool_children(halted) if stands_still_as(c)])[0]
         end_leases(unstaffed)
@@ -111,7 +131,7 @@ def test_the_effect_in_hand_is_finished_when_the_worker_ends(
 ) -> None:
     """Also by a child that a thread of the worker's forked, in the place of one that was killed."""
     halt = {"PAUSE_AT": "deliver.before_call", "CRASH_ONCE": str(once)}
-    with keeper(unstaffed.home), worker(unstaffed.home, **halt) as ending:
+    with ringing(unstaffed), worker(unstaffed.home, **halt) as ending:
         first = pool_children(ending)[0]
         os.kill(first, signal.SIGKILL)
         eventually(lambda: [c for c in pool_children(ending) if c != first], what="another child")
@@ -141,7 +161,7 @@ def test_without_any_worker_and_with_the_queue_emptied_effects_flow_within_6_sec
     unstaffed: Console, fresh_network: Callable[[], str]
 ) -> None:
     names = [fresh_network() for _ in range(3)]
-    with keeper(unstaffed.home):
+    with ringing(unstaffed):
         with worker(unstaffed.home) as dying:
             warm = unstaffed.api().ban(names[0]).json()["operation"]
             assert_brought_about(unstaffed, warm["ref"], names[0])
