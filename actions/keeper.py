@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from actions import deliver, ends, outbox, reconcile
 from actions.models import Heartbeat
+from actions.reader import Reader
 from actions.sweeping import alone
 
 EVERY = 0.1
@@ -42,6 +43,8 @@ class Keeper:
 
     def run(self) -> None:
         """Sweep until told to stop; a database that is away is waited for."""
+        reader = Reader()
+        reader.start()
         while not self.stop.is_set():
             try:
                 busy = self.sweep()
@@ -50,6 +53,7 @@ class Keeper:
                 busy = False
             if not busy:
                 self.stop.wait(EVERY)
+        reader.stop()
         self._say_goodbye()
 
     def sweep(self) -> bool:

@@ -29,6 +29,7 @@ urlpatterns = [
     path("drafts/<str:draft_id>/run", drafts.run, name="draft-run"),
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),
+    path("operations/<str:ref>/check", operations.check, name="operation-check"),
     path("operations/<str:ref>/live", operations.live, name="operation-live"),
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),

@@ -31,11 +31,12 @@ console.embedded console.leftovers
 console.account console.one_run
 console.roles
 actions.apps actions.keeper actions.prepare
-actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
+actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
-actions.compare actions.outbox actions.answer
+actions.compare actions.outbox actions.answer actions.read
 actions.ask
+actions.force
 actions.standing actions.adapters actions.settle
 actions.plan actions.policy actions.log
 actions.models

@@ -219,7 +219,7 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 
 EXECUTES = {
-    "web": {"look", "lane_now", "issue", "log_append", "last_known"},
+    "web": {"look", "lane_now", "issue", "log_append", "last_known", "ask_readings"},
     "worker": {"issue_end", "log_append", "last_known"},
     "auditor": {"last_known"},
 }
