@@ -209,7 +209,8 @@ def _deeds(told: Facts, now: Present, has: Rights) -> list[dict[str, str]]:
             deeds.append(_deed(action.name, "Finish what is left", "btn-primary", subject))
         again = {**subject, "again": str(now.generation)}
         deeds.append(_deed(action.name, "Do it again on purpose", "btn-outline-secondary", again))
-    if told["state"] in SETTLED:
+    # Whoever only looks on finds nothing to press, though it would change nothing.
+    if told["state"] in SETTLED and told["action"] in has.asks:
         check = reverse("operation-check", args=[told["ref"]])
         deeds.append(
             {"post": check, "text": "Check now", "class": "btn-outline-secondary", "id": "check"}

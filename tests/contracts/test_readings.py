@@ -14,6 +14,7 @@ from actions.answer import Answer
 from actions.ask import Ask
 from actions.connectors._base import Unreadable
 from actions.connectors.blocklist import Blocklist
+from console import waiting
 from tests.console_process import eventually
 from tests.contracts.inside import Still, ban, lift, new_key, without_groups
 
@@ -175,6 +176,14 @@ def test_all_who_ask_within_five_seconds_share_one_look(still: Still, name: str)
     assert looks == [realms]
 
 
+def test_all_who_ask_share_one_look_for_five_seconds(still: Still, name: str) -> None:
+    ask_for(still, name)
+    first = look(still)
+    for _ in range(3):
+        ask_for(still, name)
+    assert (first > 0, look(still)) == (True, 0)
+
+
 def test_a_look_that_nobody_takes_is_not_waited_for_again(still: Still, name: str) -> None:
     still.made(ban(name))
     waited = []
@@ -221,12 +230,12 @@ def test_a_reading_that_another_keeper_takes_is_left_to_it(still: Still, name: s
     assert look(still) >= 1
 
 
-def test_web_asks_only_for_realms_that_there_are(still: Still, name: str) -> None:
-    none = "00000000-0000-0000-0000-000000000000"
+def test_web_asks_only_for_enabled_realms(still: Still, name: str, second_realm: str) -> None:
+    still.rows("UPDATE realm SET enabled = false WHERE id = %s RETURNING 1", second_realm)
     with still.acting("web"):
-        read.ask("network", name, [(none, "network.deny")])
-        read.ask("network", "x" * 300, [(none, "network.deny")])
-    assert still.value("SELECT count(*) FROM reading WHERE name = %s", name) == 0
+        read.ask("network", name, [(str(second_realm), "network.deny")])
+        read.ask("network", f"{name}{'x' * 300}", [(str(second_realm), "network.deny")])
+    assert still.value("SELECT count(*) FROM reading WHERE name LIKE %s", f"{name}%") == 0
 
 
 @pytest.fixture
@@ -280,3 +289,30 @@ def test_the_page_of_an_operation_says_what_was_read(still: Still, name: str) ->
         now = history.now_of(history.facts_of([made])[0])
     assert now.read_at is not None
     assert {read.words(known) for known in now.known} == {"blocked"}
+
+
+def test_nobody_waits_when_half_the_threads_do() -> None:
+    over, waits = threading.Event(), []
+
+    def wait() -> None:
+        waits.append(waiting.for_reading(over.is_set, 20))
+
+    places = waiting._places._initial_value  # type: ignore[attr-defined]  # how many there are
+    threads = [threading.Thread(target=wait, daemon=True) for _ in range(places)]
+    for thread in threads:
+        thread.start()
+    try:
+        eventually(lambda: waiting._places._value == 0, what="every place is taken")  # type: ignore[attr-defined]
+        asked: list[int] = []
+
+        def ready() -> bool:
+            asked.append(1)
+            return True
+
+        assert waiting.for_reading(ready, 20) is False
+        assert asked == []
+    finally:
+        over.set()
+    for thread in threads:
+        thread.join(5)
+    assert waits == [True] * places

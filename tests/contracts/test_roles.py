@@ -19,13 +19,13 @@ WRITES = {
     "worker": {
         "INSERT": {
             *("attempt", "blocklist_entry", "heartbeat", "ends_hold"),
-            *("reading", "subject_label", "made_value"),
+            *("subject_label", "made_value"),
         },
         "UPDATE": {
             *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
             *("reading", "subject_label", "made_value"),
         },
-        "DELETE": {"heartbeat"},
+        "DELETE": {"heartbeat", "reading"},
     },
     "auditor": {"INSERT": set(), "UPDATE": set(), "DELETE": set()},
 }

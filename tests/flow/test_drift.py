@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +31,7 @@ def test_twenty_repeats_at_once_put_it_back_once(
 ) -> None:
     runbook.ban(network, wait=10)
     delete_behind_our_back(console, network)
-    dana.post(f"/operations/{ref_of(runbook, network)}/check")
+    dana.http.post(f"/api/v1/operations/{ref_of(runbook, network)}/check")
     with ThreadPoolExecutor(20) as pool:
         told = [one.json() for one in pool.map(lambda _: dana.ban(network), range(20))]
     assert sorted(one["disposition"] for one in told) == ["created"] + ["existing"] * 19
@@ -63,7 +61,7 @@ def test_check_tells_how_it_stands_and_changes_nothing(
     console: Console, runbook: Api, network: str
 ) -> None:
     ref = runbook.ban(network, wait=10).json()["operation"]["ref"]
-    told = runbook.post(f"/operations/{ref}/check").json()
+    told = runbook.http.post(f"/api/v1/operations/{ref}/check").json()
     assert (told["changed"], told["checked"], told["in_force"]) == (False, True, "yes")
     (effect,) = told["operation"]["effects"]
     assert effect["reads_as"] == "blocked"
@@ -79,7 +77,7 @@ def test_a_draft_says_how_it_stands_now(runbook: Api, network: str) -> None:
         "params": {"for": "1h"},
         "reason": "look first",
     }
-    (state,) = runbook.post("/drafts", json=asked).json()["state_read"]
+    (state,) = runbook.http.post("/api/v1/drafts", json=asked).json()["state_read"]
     assert (state["reads_as"], state["now"], state["message"]) == ("not blocked", True, None)
     runbook.ban(network, wait=10)
 
@@ -88,11 +86,7 @@ def test_with_no_keeper_a_repeat_is_answered_soon_by_what_is_known(
     console: Console, runbook: Api, dana: Api, network: str
 ) -> None:
     runbook.ban(network, wait=10)
-    keepers = [pid for name, pid in pids(console) if "keeper" in name]
-    assert keepers
-    for pid in keepers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with console.keeper_halted():
         began = time.monotonic()
         told = dana.ban(network)
         took = time.monotonic() - began
@@ -101,9 +95,6 @@ def test_with_no_keeper_a_repeat_is_answered_soon_by_what_is_known(
         began = time.monotonic()
         dana.ban(network)
         assert time.monotonic() - began < 1.4, "a look that nobody takes is waited for once"
-    finally:
-        for pid in keepers:
-            os.kill(pid, signal.SIGCONT)
     due = "SELECT count(*) FROM reading WHERE name LIKE %s AND (taken_at IS NULL OR taken_at < asked_at)"
     eventually(lambda: not console.value(due, f"{network}%"), what="the keeper reads")
     assert dana.ban(network).json()["read_at"] is not None
