@@ -24,7 +24,7 @@ MUTANTS = (
         "    if told is not None:\n        exact",
         "    if told is not None and not _drifted(told, seen):\n        exact",
         (TESTS + "test_the_same_key_again_starts_nothing_and_says_that_it_is_not_in_force",),
-        raises="NotRecorded",  # the database refuses a second operation under one key
+        raises="actions.errors.NotRecorded",  # the database refuses a second operation under one key
     ),
     Mutant(
         "drift: only by a fresh look",
