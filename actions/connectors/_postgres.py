@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -61,11 +64,11 @@ class Server:
         if rootcert := settings.get("sslrootcert"):
             self._where["sslrootcert"] = str(rootcert)
 
-    def open(self, user: str, password: str) -> Connection:
+    def _connect(self, user: str, password: str) -> Connection:
         """A connection in autocommit. Raises psycopg.OperationalError: nothing was sent then."""
         milliseconds = CALL_SECONDS * 1000
         limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
-        connection = psycopg.connect(
+        return psycopg.connect(
             **self._where,
             user=user,
             password=password,
@@ -76,19 +79,19 @@ class Server:
             options=" ".join(f"-c {limit}={milliseconds}" for limit in limits),
             prepare_threshold=None,
         )
-        if connection.info.server_version >= 170000:
-            # What stands still with its locks taken, ours included, is ended by the server.
-            connection.execute(f"SET transaction_timeout = {milliseconds}".encode())
-        return connection
 
     @contextmanager
     def managing(self) -> Iterator[Connection]:
         """A connection of the management role. Raises Told when the door stays shut."""
         try:
-            connection = self.open(self.user, self._password)
+            connection = self._connect(self.user, self._password)
         except psycopg.OperationalError as error:
             raise Told(_at_the_door(str(error))) from None
-        with connection:
+        with _bounded(connection):
+            if connection.info.server_version >= 170000:
+                # What stands still with its locks taken, ours included, is ended by the server.
+                limit = f"SET transaction_timeout = {CALL_SECONDS * 1000}"
+                connection.execute(limit.encode())
             yield connection
 
     def lets_in(self, user: str, password: str) -> bool | None:
@@ -98,13 +101,38 @@ class Server:
         no password takes any, which proves nothing.
         """
         try:
-            with self.open(user, password) as connection:
+            with _bounded(self._connect(user, password)) as connection:
                 return True if connection.pgconn.used_password else None
         except psycopg.OperationalError as error:
             said = str(error)
             if "password authentication failed" in said:
                 return False
             return True if "is not permitted to log in" in said else None
+
+
+@contextmanager
+def _bounded(connection: Connection) -> Iterator[Connection]:
+    """Close it at the end, and hang up on a server that says nothing more.
+
+    The server's own limits and TCP's do not help where it takes what we send and stays silent.
+    """
+    alarm = threading.Timer(CALL_SECONDS + 1, _hang_up, [connection])
+    alarm.daemon = True
+    alarm.start()
+    try:
+        with connection:
+            yield connection
+    finally:
+        alarm.cancel()
+
+
+def _hang_up(connection: Connection) -> None:
+    # Whoever waits for an answer wakes up to the end of the line; closing alone would not wake it.
+    with (
+        suppress(OSError, psycopg.Error),
+        socket.socket(fileno=os.dup(connection.fileno())) as line,
+    ):
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _at_the_door(said: str) -> Outcome:

@@ -33,7 +33,8 @@ GRANT {each managed role} TO {manager} WITH ADMIN TRUE, INHERIT FALSE, SET FALSE
 # Once the server is through with a call it cannot take effect later; it may take this long, twice:
 # a statement that waited for its lock, and the transaction around it.
 _SETTLE: Final = 2 * CALL_SECONDS
-_TIMEOUT: Final = 4 * CALL_SECONDS
+# To connect, and to wait for the answer: twice where a value is proved first.
+_TIMEOUT: Final = 2 * (CALL_SECONDS + CALL_SECONDS + 1)
 
 
 class PostgresRole(Connector):

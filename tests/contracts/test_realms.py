@@ -181,13 +181,15 @@ def test_nothing_is_sealed_while_a_key_is_found_to_be_needed_no_more(
 
 def test_the_rings_are_made_once_and_are_nobody_elses(still: Still, tmp_path: Path) -> None:
     for ring in (keyring.REALMS, keyring.VALUES):
-        file = keyring.path_of(still.home, ring)
+        assert keyring.path_of(still.home, ring).exists()
+        file = keyring.path_of(tmp_path, ring)
+        keyring.ensure(tmp_path, ring)
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.parent.stat().st_mode & 0o777 == 0o700
         text = file.read_text()
-        keyring.ensure(still.home, ring)
+        keyring.ensure(tmp_path, ring)
         assert file.read_text() == text
-    assert sorted(p.name for p in (still.home / "keys").iterdir()) == ["realms.json", "values.json"]
+    assert sorted(p.name for p in (tmp_path / "keys").iterdir()) == ["realms.json", "values.json"]
 
 
 def test_an_admin_sets_a_realm_up_by_command(still: Still, tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ MUTANTS = (
         (SESSIONS + "test_a_cut_off_is_the_consoles_even_where_the_servers_clock_is_hours_off",),
     ),
     Mutant(
+        "server: silent after it took the call",
+        POSTGRES,
+        "threading.Timer(CALL_SECONDS + 1, _hang_up, [connection])",
+        "threading.Timer(CALL_SECONDS + 20, _hang_up, [connection])",
+        ("tests/connectors/test_trial.py::test_ours_does_what_it_declares",),
+    ),
+    Mutant(
         "sessions: the time zone",
         POSTGRES,
         "    if found.tzinfo is None:",
@@ -145,6 +152,7 @@ MUTANTS = (
         "        ring = held if len(held.ids) > 1 else held.with_new_key()",
         "        ring = held.with_new_key().only(())",
         (SEALED + "test_killed_while_the_keys_are_replaced_nothing_is_lost",),
+        raises="actions.keyring.CannotOpen",
     ),
     Mutant(
         "keys: the old ones go",
