@@ -7,11 +7,11 @@ deciding again if somebody else was first, is `actions.issue`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from actions import keys, plan, states
-from actions.ask import Ask, Decision
+from actions import keys, plan, spared, states
+from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
 from actions.errors import ParamsRefused
 from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
@@ -31,20 +31,24 @@ class Case:
     plan: plan.Plan
     standing: Facts | None  # what stands, and so is compared with what is asked
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
+    left: tuple[str, ...] = ()  # why realms that could do it are left as they are
 
 
 def consider(ask: Ask, seen: Standing) -> Case:
     """Resolve what is asked as of the moment that was seen. Raises ParamsRefused."""
     # A draft's end was made absolute when the draft was made, and comes out the same again.
     intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
-    planned = plan.make(ask.action, ask.subject, intent, seen.realms)
+    incidents = frozenset({ask.incident} if ask.incident is not None else ())
+    intent = replace(intent, incidents=incidents)
+    realms, left = spared.reached(ask, seen, intent)
+    planned = plan.make(ask.action, ask.subject, intent, realms)
     standing, failed = seen.standing, _failed(seen)
     relation = _relation(ask.action, standing, intent, planned, seen)
     finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
     if relation is not Relation.COVERED and finishes:
         # A failed operation changed nothing; but whoever asks for the same again means to finish it.
         standing, relation = failed, Relation.COVERED
-    return Case(ask, seen, intent, planned, standing, relation)
+    return Case(ask, seen, intent, planned, standing, relation, left)
 
 
 def _failed(seen: Standing) -> Facts | None:
@@ -57,7 +61,8 @@ def _relation(
 ) -> Relation | None:
     if standing is None:
         return None
-    relation = action.compare(intent_of(standing), intent, seen.now)
+    stands = replace(intent_of(standing), read=seen.read)
+    relation = action.compare(stands, intent, seen.now)
     if relation is not Relation.COVERED:
         return relation
     has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
@@ -80,9 +85,8 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
         return _key_reused(told)
     if told is not None:
         exact = _exact_under(ask, seen, key, told)
-        return Decision(
-            "existing", "same_key", _done_by(told), 200, told, exact=exact, replayed=True
-        )
+        said = done_by(told)
+        return Decision("existing", "same_key", said, 200, told, exact=exact, replayed=True)
     if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
         return None
     return Decision(
@@ -163,6 +167,13 @@ def _stale(case: Case) -> Decision | None:
         return _gone_stale(case, "moved", f"You saw generation {ask.seen}.")
     if case.relation is Relation.OPPOSED and ask.seen is None and _against_a_person(case):
         return _gone_stale(case, "against_a_person", "A person decided otherwise meanwhile.")
+    if case.relation is Relation.LAPSED and not _orders_again(case):
+        return _gone_stale(
+            case,
+            "too_long_ago",
+            "That it was done is too long ago to be enough. If it must happen again, say so: "
+            "again, the generation that you have seen, and a reason of its own.",
+        )
     return _stale_draft(case)
 
 
@@ -181,7 +192,7 @@ def _stale_draft(case: Case) -> Decision | None:
 
 def _gone_stale(case: Case, code: str, why: str) -> Decision:
     newest = case.standing or case.seen.newest
-    now = f" It is now generation {case.seen.generation}: {_done_by(newest)}" if newest else ""
+    now = f" It is now generation {case.seen.generation}: {done_by(newest)}" if newest else ""
     return Decision(
         "stale",
         code,
@@ -208,17 +219,18 @@ def _covered(case: Case) -> Decision | None:
     if standing is None or case.relation is not Relation.COVERED or _orders_again(case):
         return None
     exact = intent_of(standing).until == case.intent.until
+    said = done_by(standing)
     if standing["state"] in states.UNFINISHED:
         return Decision(
             "resumed",
             "",
-            f"{_done_by(standing)} Only what is unfinished runs again.",
+            f"{said} Only what is unfinished runs again.",
             200,
             standing,
             on_lane=True,
             exact=exact,
         )
-    return Decision("existing", "", _done_by(standing), 200, standing, on_lane=True, exact=exact)
+    return Decision("existing", "", said, 200, standing, on_lane=True, exact=exact)
 
 
 def _orders_again(case: Case) -> bool:
@@ -235,7 +247,7 @@ def _conflict(case: Case) -> Decision | None:
     return Decision(
         "conflict",
         "conflict",
-        f"{_done_by(standing)} That is the opposite, and it is not settled yet. Nothing changed. "
+        f"{done_by(standing)} That is the opposite, and it is not settled yet. Nothing changed. "
         f"To go against it, say that you have seen generation {standing['generation']}.",
         409,
         standing,
@@ -246,6 +258,9 @@ def _conflict(case: Case) -> Decision | None:
 def _limits(case: Case) -> Decision | None:
     if too_wide := width_refusal(case.ask.subject):
         return _refused(too_wide.code, too_wide.message, 403)
+    if not case.plan.effects and case.left:
+        also = " To do it anyway, ask for that." if case.ask.action.params else ""
+        return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
         return _refused("no_realm", "No system is set up that could do this.", 403)
     standing = case.standing
@@ -271,15 +286,6 @@ def _create(case: Case) -> Decision:
 
 def _refused(code: str, what: str, status: int) -> Decision:
     return Decision("refused", code, f"{what} Nothing changed.", status)
-
-
-def _done_by(told: Facts) -> str:
-    at = datetime.fromisoformat(told["requested_at"])
-    state = told["state"].replace("_", " ")
-    return (
-        f"{told['requested_by']} asked for {told['action']} of {told['name']} "
-        f"at {at:%-d %b %Y %H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
-    )
 
 
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (

@@ -15,7 +15,7 @@ import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import deliver, ends, outbox, reconcile
+from actions import deliver, ends, outbox, reconcile, values
 from actions.models import Heartbeat
 from actions.sweeping import alone
 
@@ -100,6 +100,7 @@ _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     ends.end_due,
     outbox.expire_unbegun,
     outbox.roll_up_unseen,
+    values.erase_due,
 )
 
 

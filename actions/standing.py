@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from actions import database, states, subjects
 from actions.catalogue._base import Action, Intent
 from actions.errors import SubjectRefused
 from actions.plan import RealmNow, connectors_for
+from actions.registry import registry
 from actions.subjects import Subject
 
 type Facts = dict[str, Any]
@@ -46,11 +47,12 @@ class KeySeen:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is last known of one realm of a lane."""
+    """What is last known of one realm of a lane; `found` as `Last` has it."""
 
     realm: str
     desired: Mapping[str, object]
     state: str
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Standing:
     overlaps: tuple[Overlap, ...] = ()
     around: tuple[Known, ...] = ()  # what is known of wider networks, realm by realm
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
+    read: Mapping[str, object] = field(default_factory=dict)
+    """What was lately read of the subject on this lane; an action may compare by it."""
 
     @property
     def generation(self) -> int:
@@ -185,7 +189,8 @@ def _array(names: Iterable[str]) -> str:
 
 
 def _known(text: str) -> tuple[Known, ...]:
-    return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
+    rows = json.loads(text)
+    return tuple(Known(k["realm"], k["desired"], k["state"], k["found"]) for k in rows)
 
 
 def _overlaps(text: str) -> tuple[tuple[Overlap, ...], tuple[Known, ...]]:
@@ -247,7 +252,11 @@ def intent_of(facts: Facts) -> Intent:
     """The intent that an operation stands for."""
     ends_at = facts["ends_at"]
     return Intent(
-        facts["desired"], datetime.fromisoformat(ends_at) if ends_at else None, facts["span"]
+        facts["desired"],
+        datetime.fromisoformat(ends_at) if ends_at else None,
+        facts["span"],
+        datetime.fromisoformat(facts["requested_at"]),
+        frozenset(facts["incidents"]),
     )
 
 
@@ -260,8 +269,11 @@ def in_force(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] =
     own = {k.realm: k for k in known}
     verdicts = set()
     for effect in facts["effects"]:
+        if effect.get("lane") not in (None, "", facts.get("lane")):
+            continue  # what it did on another lane is told there
         wider = [k for k in around if k.realm == effect["realm_id"]]
-        verdicts.add(_by_address(effect, _holds(effect, own.get(effect["realm_id"])), wider))
+        holds = _holds(facts.get("action", ""), effect, own.get(effect["realm_id"]))
+        verdicts.add(_by_address(effect, holds, wider))
     if "no" in verdicts:
         return "no"
     return "yes" if verdicts == {"yes"} else "unknown"
@@ -278,12 +290,12 @@ def _by_address(effect: Mapping[str, Any], own: str, wider: list[Known]) -> str:
     return "unknown"
 
 
-def _holds(effect: Mapping[str, Any], known: Known | None) -> str:
+def _holds(action: str, effect: Mapping[str, Any], known: Known | None) -> str:
     if known is None:
         return "no"
     if known.state != states.EffectState.SUCCEEDED:
         return "unknown"
-    return "yes" if known.desired == effect["desired"] else "no"
+    return "yes" if registry.holds(action, known.desired, effect["desired"]) else "no"
 
 
 def width_refusal(subject: Subject) -> SubjectRefused | None:

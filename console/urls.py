@@ -14,6 +14,7 @@ from console.views import (
     log,
     operations,
     subjects,
+    values,
 )
 
 urlpatterns = [
@@ -30,6 +31,8 @@ urlpatterns = [
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),
     path("operations/<str:ref>/live", operations.live, name="operation-live"),
+    path("operations/<str:ref>/value", values.show, name="value"),
+    path("operations/<str:ref>/value/acknowledge", values.acknowledge, name="value-acknowledge"),
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),

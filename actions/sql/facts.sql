@@ -23,12 +23,23 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
   ) AS facts
   FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id;
 
--- [{realm, desired, state, generation}]: the last effect of each realm that may have changed it.
+-- [{realm, desired, state, generation, operation, found}]: the last effect of each realm that may have
+-- changed it. `found` is the most that we can be said to have changed there since it was last otherwise:
+-- who suspends an account twice has still suspended it, though the second time it was so already.
 -- Last by its id: an effect may touch a lane that is not its operation's, where generations do not compare.
 CREATE OR REPLACE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('realm', k.realm_id, 'desired', k.desired,
-           'state', k.state, 'generation', k.generation, 'operation', k.operation_id)), '[]'::jsonb)
-    FROM (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state, e.generation, e.operation_id
+           'state', k.state, 'generation', k.generation, 'operation', k.operation_id,
+           'found', CASE WHEN k.state <> 'succeeded' THEN ''
+             WHEN k.found = 'changed' THEN k.found ELSE coalesce((SELECT s.found FROM effect s
+             WHERE s.subject_id = p_subject AND s.lane = p_lane AND s.realm_id = k.realm_id AND s.id <= k.id
+               AND s.state = 'succeeded' AND s.desired = k.desired
+               AND NOT EXISTS (SELECT FROM effect d WHERE d.subject_id = p_subject AND d.lane = p_lane
+                     AND d.realm_id = k.realm_id AND d.id > s.id AND d.id < k.id AND d.state = 'succeeded'
+                     AND d.desired <> k.desired)
+             ORDER BY array_position(ARRAY['changed', 'not_known', 'so_already'], s.found::text) LIMIT 1), '') END)),
+           '[]'::jsonb)
+    FROM (SELECT DISTINCT ON (e.realm_id) e.id, e.found, e.realm_id, e.desired, e.state, e.generation, e.operation_id
             FROM effect e
            WHERE e.subject_id = p_subject AND e.lane = p_lane
              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')

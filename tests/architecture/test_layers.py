@@ -34,17 +34,21 @@ actions.apps actions.keeper actions.prepare
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
+actions.naming
 actions.compare actions.outbox actions.answer
+actions.spared
 actions.ask
 actions.standing actions.adapters actions.settle
-actions.plan actions.policy actions.log
+actions.plan actions.policy actions.log actions.values
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
 actions.catalogue.* actions.connectors.*
+actions.catalogue._accounts
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
+actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
 actions actions.catalogue actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands
