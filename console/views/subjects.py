@@ -147,13 +147,16 @@ def _outcome(subject: Subject, now: LaneNow) -> Outcome:
 def _elsewhere(subject: Subject, now: LaneNow) -> Outcome:
     """What stands on a lane of an account or a secret, and whether it is so now."""
     told = now.standing
+    if told is None and now.known:
+        also = "Something was done here by an operation on another of its lanes."
+        return Outcome("ended", "Nothing was asked for on this lane", [also])
     if told is None:
         nothing = f"No request ever named {subject.label} for this."
         return Outcome("ended", "Nothing was ever done here", [nothing])
     force = standing.in_force(told, now.known)
     done = phrase(told)
     tone, heading = {
-        "yes": ("done", f"{done[:1].upper()}{done[1:]}"),
+        "yes": ("done", f"Now: {done}"),
         "no": ("ended", f"Not so now: {done}"),
         "unknown": ("doubt", f"We do not know whether {done}"),
     }[force]
