@@ -54,6 +54,7 @@ class Person:
 
     def confirm(self, draft: str) -> str:
         """Press the draft's button, once it was read; the path of the operation."""
+        assert self.get(draft).status_code == 200
         self.still.rows(
             "UPDATE draft SET first_shown_at = first_shown_at - interval '1 s' WHERE id = %s"
             " RETURNING id",

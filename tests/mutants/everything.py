@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.mutants import asking, carrying_out, database
+from tests.mutants import accounts, asking, carrying_out, database
 
-MUTANTS = (*database.MUTANTS, *asking.MUTANTS, *carrying_out.MUTANTS)
+MUTANTS = (*database.MUTANTS, *asking.MUTANTS, *carrying_out.MUTANTS, *accounts.MUTANTS)
