@@ -17,8 +17,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from actions import database, realm_names, subjects
-from actions.adapters import connector
-from actions.connectors._base import Facts
+from actions.connectors._base import Connector, Facts
 from actions.errors import SubjectRefused
 from actions.models import Reading, SubjectLabel
 from actions.subjects import Subject
@@ -60,13 +59,13 @@ def called(subject: Subject) -> Subject:
     return replace(subject, called=label or "")
 
 
-def take(reading: Reading) -> Facts:
+def take(reading: Reading, connector: Connector) -> Facts:
     """Look whose name it is, and note who is called so. Raises Unreadable.
 
     For whoever takes readings, where `reading.capability` is FIND; the facts are theirs to store.
     """
     realm = reading.realm
-    named = connector(str(realm.id), realm.version).find(reading.kind, reading.name)
+    named = connector.find(reading.kind, reading.name)
     if named is None:
         return {"id": None}
     note(

@@ -159,7 +159,7 @@ class Set:
                 if reading.taken_at is not None and reading.taken_at >= reading.asked_at:
                     continue
                 try:
-                    reading.facts = naming.take(reading)  # type: ignore[assignment]  # JSON
+                    reading.facts = naming.take(reading, connector(str(self.id), 1))  # type: ignore[assignment]  # JSON
                 except Unreadable as why:
                     reading.facts, reading.message = None, str(why)
                 reading.taken_at = self.still.value("SELECT clock_timestamp()")
