@@ -8,13 +8,14 @@ from datetime import datetime
 
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
+from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import rights
 from actions.standing import Facts, Overlap, Standing, in_force
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one request is told. `changed` is true for created and resumed alone."""
+    """What one request is told. `changed` is true only where this very request did something."""
 
     disposition: str
     code: str
@@ -32,7 +33,7 @@ class Answer:
     @property
     def changed(self) -> bool:
         """Whether this very request made something happen."""
-        return self.disposition in {"created", "resumed"}
+        return self.disposition in {"created", "resumed", "cancelled", "decided"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def of_lost(
 ) -> Answer:
     """The answer that was lost: `before` is the disposition, code and operation as written then."""
     disposition, code, told = before
-    status, message = _as_told(disposition, code, decision, told)
+    status, message = as_told(disposition, code, decision, told)
     later = _later(told, seen) if disposition != "key_reused" else None
     return Answer(
         disposition=disposition,
@@ -147,6 +148,7 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "ends_at": moment(made.intent.until) if made.intent.until else None,
         "reason": ask.reason,
         "because": decision.because,
+        "undoes": ask.undoes.ref if ask.undoes else None,
         "again_of": seen.generation if ask.again else None,
         "requested_by": seen.caller_name,
         "requested_by_id": str(seen.caller_id),
@@ -160,35 +162,37 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "arrivals": 1,
         "last_arrival_at": at,
         "incidents": [ask.incident] if ask.incident is not None else [],
-        "effects": [
-            {
-                **effect.row(),
-                "realm": names[effect.realm].name,
-                "realm_id": effect.realm,
-                "title": names[effect.realm].title,
-                "state": "ready" if effect.ord == made.effects[0].ord else "blocked",
-                "found": "",
-                "message": "",
-                "attempts": 0,
-                "settled_at": None,
-                "verified_at": None,
-            }
-            for effect in made.effects
-        ],
+        "effects": [_new_effect(effect, made, names[effect.realm]) for effect in made.effects],
     }
 
 
-_STATUS = {"created": 201, "existing": 200, "resumed": 200}
+def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
+    first = effect.ord == made.effects[0].ord
+    return {
+        **effect.row(),
+        "realm": realm.name,
+        "realm_id": effect.realm,
+        "title": realm.title,
+        "state": "ready" if first else "blocked",
+        "found": "",
+        "message": "",
+        "attempts": 0,
+        "settled_at": None,
+        "verified_at": None,
+    }
+
+
+_STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 
-def _as_told(disposition: str, code: str, now: Decision, told: Facts | None) -> tuple[int, str]:
+def as_told(disposition: str, code: str, now: Decision, told: Facts | None) -> tuple[int, str]:
     """Status and message of what was written, beside what would be decided now."""
     if disposition == "created":
         return _STATUS[disposition], _made_message(told)
     if (disposition, code) == (now.disposition, now.code):
         return now.status, now.message
-    if disposition in {"existing", "resumed"}:
+    if _STATUS[disposition] == 200:
         return _STATUS[disposition], now.message
     # Judged again now, it would be told something else; but this time it was refused.
     return _STATUS[disposition], "Nothing changed. What stood against it has passed: ask again."

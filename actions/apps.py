@@ -8,6 +8,9 @@ class ActionsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.conf import settings
+
+        from actions import checks  # noqa: F401 - registers them
         from actions.registry import registry
 
-        registry.load()
+        registry.load(settings.EXTRA_CONNECTORS)

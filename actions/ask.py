@@ -26,6 +26,18 @@ class DraftGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class Undoes:
+    """The operation that is to be undone: its id and ref, and what becomes of what is not known.
+
+    `not_known` is `include`, `leave`, or "" while nobody said.
+    """
+
+    operation: int
+    ref: str
+    not_known: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One request, parsed and canonical, before anybody looked at what stands."""
 
@@ -39,11 +51,16 @@ class Ask:
     seen: int | None = None
     again: bool = False
     draft: DraftGiven | None = None
+    undoes: Undoes | None = None
 
     def fingerprint(self) -> bytes:
         """What the key stands for: everything that was asked, as it was asked."""
+        undoes = self.undoes
+        # Left out where nothing is undone: what was asked before it existed keeps its fingerprint.
+        undo = {"undoes": undoes.ref, "not_known": undoes.not_known} if undoes else {}
         return keys.fingerprint(
             {
+                **undo,
                 "rules": keys.RULES,
                 "action": self.action.name,
                 "kind": self.subject.kind,

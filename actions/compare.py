@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from actions import keys, plan, spared, states
+from actions import keys, plan, spared, states, undoable
 from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
 from actions.errors import ParamsRefused
-from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
+from actions.standing import Facts, KeySeen, Standing, intent_of
+from actions.subjects import width_refusal
 
 KEY_CLOSES_AFTER = timedelta(hours=24)
 DRAFT_GOES_STALE_AFTER = timedelta(minutes=30)
@@ -38,8 +39,8 @@ def consider(ask: Ask, seen: Standing) -> Case:
     """Resolve what is asked as of the moment that was seen. Raises ParamsRefused."""
     # A draft's end was made absolute when the draft was made, and comes out the same again.
     intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
-    incidents = frozenset({ask.incident} if ask.incident is not None else ())
-    intent = replace(intent, incidents=incidents)
+    because = () if ask.incident is None else (ask.incident,)
+    intent = replace(intent, incidents=frozenset(because))
     realms, left = spared.reached(ask, seen, intent)
     planned = plan.make(ask.action, ask.subject, intent, realms)
     standing, failed = seen.standing, _failed(seen)
@@ -76,7 +77,7 @@ def _relation(
     return Relation.MORE if lacks or (unfinished and beneath) else relation
 
 
-def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
+def by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
     """What follows from the request key alone, before what was asked is even read again."""
     key, told = seen.key, seen.keyed
     if key is None:
@@ -85,8 +86,8 @@ def _by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
         return _key_reused(told)
     if told is not None:
         exact = _exact_under(ask, seen, key, told)
-        said = done_by(told)
-        return Decision("existing", "same_key", said, 200, told, exact=exact, replayed=True)
+        by = done_by(told)
+        return Decision("existing", "same_key", by, 200, told, exact=exact, replayed=True)
     if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
         return None
     return Decision(
@@ -124,7 +125,7 @@ def _key_reused(told: Facts | None) -> Decision:
     )
 
 
-def _may_not(ask: Ask, seen: Standing) -> Decision | None:
+def may_not(ask: Ask, seen: Standing) -> Decision | None:
     if not seen.may_see and not seen.may_ask:
         # The same words as for an action that there is not: the two must read the same.
         return _refused("unknown_action", "There is no such action in the catalogue.", 404)
@@ -219,18 +220,17 @@ def _covered(case: Case) -> Decision | None:
     if standing is None or case.relation is not Relation.COVERED or _orders_again(case):
         return None
     exact = intent_of(standing).until == case.intent.until
-    said = done_by(standing)
     if standing["state"] in states.UNFINISHED:
         return Decision(
             "resumed",
             "",
-            f"{said} Only what is unfinished runs again.",
+            f"{done_by(standing)} Only what is unfinished runs again.",
             200,
             standing,
             on_lane=True,
             exact=exact,
         )
-    return Decision("existing", "", said, 200, standing, on_lane=True, exact=exact)
+    return Decision("existing", "", done_by(standing), 200, standing, on_lane=True, exact=exact)
 
 
 def _orders_again(case: Case) -> bool:
@@ -297,16 +297,24 @@ _RULES: tuple[Callable[[Case], Decision | None], ...] = (
 )
 
 
+_UNDO_RULES = (
+    _too_soon,
+    lambda case: undoable.decide(case.ask, case.seen, case.plan),
+    _stale_draft,
+    _limits,
+)
+
+
 def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     """The first rule that has something to say; if none has, the operation is made.
 
     Raises ParamsRefused when what is asked makes no sense now, such as an end that has passed;
     that, too, is told only to those who may ask.
     """
-    if decision := _by_key(ask, seen, fingerprint) or _may_not(ask, seen):
+    if decision := by_key(ask, seen, fingerprint) or may_not(ask, seen):
         return decision
     case = consider(ask, seen)
-    for rule in _RULES:
+    for rule in _UNDO_RULES if ask.undoes else _RULES:
         if decision := rule(case):
             return decision
     return _create(case)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,14 +47,27 @@ def submit(who: Who, ask: Ask) -> Answer:
 
     Raises ParamsRefused, Unauthenticated, and NotRecorded when the database cannot be reached.
     """
+    return surely(
+        lambda arrival: _passes(who, ask, arrival),
+        lambda arrival: _written_before(who, ask, arrival),
+    )
+
+
+def surely(
+    write: Callable[[uuid.UUID], Answer], before: Callable[[uuid.UUID], Answer | None]
+) -> Answer:
+    """Write one request under a new arrival's id, also when the line is lost on the way.
+
+    `before` tells what that arrival was told, if its write was committed and the answer lost.
+    """
     arrival = uuid.uuid4()
     deadline = time.monotonic() + PATIENCE
     may_be_written = False
     while True:
         try:
-            if may_be_written and (answer := _written_before(who, ask, arrival)):
+            if may_be_written and (answer := before(arrival)):
                 return answer
-            return _passes(who, ask, arrival)
+            return write(arrival)
         except psycopg.errors.UniqueViolation as error:
             # The lost write was committed after all, while this one waited for its key.
             if error.diag.constraint_name != "arrival_pkey":
@@ -71,6 +84,13 @@ def submit(who: Who, ask: Ask) -> Answer:
             if time.monotonic() > deadline or connection.in_atomic_block:
                 raise _unrecorded(may_be_written) from error
             time.sleep(0.05)
+
+
+def too_many() -> NotRecorded:
+    """It moved under every pass, and so was not written."""
+    return NotRecorded(
+        "not_recorded", "Too many are asking for this at once. Nothing changed. Send it again."
+    )
 
 
 def _unrecorded(may_be_written: bool) -> NotRecorded:
@@ -93,18 +113,23 @@ def _passes(who: Who, ask: Ask, arrival: uuid.UUID) -> Answer:
         point("issue.looked")
         decision = decide(ask, seen, fingerprint)
         point("issue.decided")
-        written = _write(ask, seen, decision, arrival, fingerprint)
+        made = _write(ask, seen, decision, arrival, fingerprint)
         point("issue.written")
-        if written is not None:
-            return of_written(ask, seen, decision, arrival, written)
-    raise NotRecorded(
-        "not_recorded", "Too many are asking for this at once. Nothing changed. Send it again."
-    )
+        if made is not None:
+            return of_written(ask, seen, decision, arrival, made)
+    raise too_many()
 
 
 def _look(who: Who, ask: Ask) -> Standing:
-    at = Look(ask.action, ask.subject, ask.key, who.caller, who.token_prefix, ask.incident)
-    return admit(who, look(at))
+    return admit(who, look(look_at(who, ask)))
+
+
+def look_at(who: Who, ask: Ask) -> Look:
+    """What deciding on `ask` looks at."""
+    undoes = ask.undoes.operation if ask.undoes else None
+    return Look(
+        ask.action, ask.subject, ask.key, who.caller, who.token_prefix, ask.incident, undoes
+    )
 
 
 def admit(who: Who, seen: Standing) -> Standing:
@@ -128,7 +153,7 @@ SELECT verdict, operation, at, arrivals FROM issue(
   %(decided_on)s::int, %(decided_state)s::text, %(ref)s::text, %(action)s::text,
   %(action_version)s::int, %(desired)s::jsonb, %(span)s::int, %(ends_at)s::timestamptz,
   %(digest)s::bytea, %(reason)s::text, %(because)s::text, %(again_of)s::int, %(draft)s::text,
-  %(effects)s::jsonb)
+  %(effects)s::jsonb, %(undoes)s::bigint)
 """
 
 
@@ -137,16 +162,22 @@ def _write(
 ) -> Written | None:
     """Write the decision; None when somebody else was first and it must be decided again."""
     params = _params(ask, seen, decision, arrival, fingerprint)
+    row = written(_ISSUE, params)
+    if row is None:
+        return None
+    return Written(row["operation"], params["ref"], row["at"], row["arrivals"])
+
+
+def written(statement: str, params: Mapping[str, object]) -> dict[str, Any] | None:
+    """What a function of ours wrote; None when somebody else was first, and nothing was written."""
     try:
-        row = database.one(_ISSUE, params)
+        row = database.one(statement, params)
     except psycopg.Error as error:
         if error.sqlstate in database.TRY_AGAIN:
             return None
-        error.while_writing = True  # type: ignore[attr-defined]  # read by submit above
+        error.while_writing = True  # type: ignore[attr-defined]  # read by surely above
         raise
-    if row["verdict"] == "moved":
-        return None
-    return Written(row["operation"], params["ref"], row["at"], row["arrivals"])
+    return None if row["verdict"] == "moved" else row
 
 
 def _params(
@@ -183,7 +214,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
     made = decision.plan
     if made is None:
         nothing = ("ref", "action", "action_version", "desired", "span", "ends_at", "digest")
-        rest = ("reason", "because", "again_of", "draft", "effects")
+        rest = ("reason", "because", "again_of", "draft", "effects", "undoes")
         return dict.fromkeys((*nothing, *rest))
     return {
         "ref": keys.new_ref("op"),
@@ -198,6 +229,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
         "again_of": seen.generation if ask.again else None,
         "draft": ask.draft.id if ask.draft else None,
         "effects": dumps(made.content["effects"]),
+        "undoes": ask.undoes.operation if ask.undoes else None,
     }
 
 
@@ -217,6 +249,8 @@ def _event(
         "token": str(seen.token.id) if seen.token else None,
         "via": ask.via,
     }
+    if ask.undoes is not None:
+        event["undoes"] = ask.undoes.ref
     if decision.plan is not None:
         event |= {
             "because": decision.because,

@@ -12,11 +12,15 @@ from collections.abc import Callable
 from types import FrameType
 
 import psycopg
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import deliver, ends, outbox, reconcile, values
+from actions import ends, outbox, reconcile, values
+from actions.bell import Bell
+from actions.hands import Hands
 from actions.models import Heartbeat
+from actions.outbox import Ring
 from actions.sweeping import alone
 
 EVERY = 0.1
@@ -25,17 +29,27 @@ EVERY = 0.1
 SELDOM = 1.0
 """Seconds between looks for what is rarely there: leases that ran out, ends, stuck roll-ups."""
 
-AT_ONCE = 50
+WINDOW = 500
+"""How much of what is due is looked at in one sweep; more is not rung for at a time."""
+
+GOODBYE = 25.0
+"""Seconds that what is in hand may take once the keeper was told to stop."""
 
 log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """One keeper process. `stop` may be set from a signal handler: the effect in hand is finished."""
+    """One keeper process. `stop` may be set from a signal handler: the effects in hand are finished.
 
-    def __init__(self) -> None:
+    `bell` rings workers; without one, or while nobody can hear it, the keeper delivers everything
+    by itself, and otherwise what they left lying.
+    """
+
+    def __init__(self, bell: Bell | None = None) -> None:
+        self._bell = bell
         self.name = f"keeper {socket.gethostname()} {os.getpid()}"
         self.stop = threading.Event()
+        self.hands = Hands(settings.KEEPER_HANDS, self.name)
         self._clock = ends.Clock()
         self._seldom_at = 0.0
         self._born = False
@@ -50,22 +64,31 @@ class Keeper:
                 busy = False
             if not busy:
                 self.stop.wait(EVERY)
+        self.hands.close(GOODBYE)
         self._say_goodbye()
 
     def sweep(self) -> bool:
-        """One pass over all that is due; True when there was something to deliver."""
+        """One pass over all that is due; True when there is more to deliver at once."""
         if time.monotonic() - self._seldom_at >= SELDOM:
             self._seldom_at = (
                 time.monotonic()
             )  # first: if it fails, deliver before it is tried again
             self._seldom()
-        taken = 0
-        for effect in outbox.due(AT_ONCE):
-            if self.stop.is_set():
-                break
-            taken += alone(deliver.deliver, effect, self.name) is True
+        ours = self._ours()
+        self.hands.take(ours)
+        ended = self.hands.settle(EVERY)
         alone(reconcile.reconcile_due)
-        return taken > 0
+        return bool(ours) and ended > 0
+
+    def _ours(self) -> list[Ring]:
+        """What is due and ours to deliver, once the bell was rung for all that is due."""
+        due = outbox.due_rings(WINDOW)
+        if self._bell is not None:
+            self._bell.ring(due)
+        if self._bell is None or not self._bell.heard:
+            return due
+        # The last first: workers that are merely busy come from the other end.
+        return [one for one in reversed(due) if one.overdue]
 
     def _seldom(self) -> None:
         self._beat()
@@ -104,9 +127,9 @@ _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
 )
 
 
-def main() -> None:
+def main(bell: Bell | None = None) -> None:
     """Run a keeper in this process until SIGTERM or SIGINT."""
-    keeper = Keeper()
+    keeper = Keeper(bell)
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         keeper.stop.set()
@@ -114,3 +137,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     keeper.run()
+    if bell is not None:
+        bell.close()

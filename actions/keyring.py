@@ -13,7 +13,8 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,6 +61,19 @@ class KeyRing:
         opened: dict[str, str] = json.loads(plain)
         return opened
 
+    def with_new_key(self) -> KeyRing:
+        """This ring and a new key, which seals from then on."""
+        key_id, key = new_key()
+        return KeyRing(key_id, {**self._keys, key_id: key})
+
+    def only(self, ids: Collection[str]) -> KeyRing:
+        """This ring without the keys that are not named; the current one stays."""
+        kept = {i: key for i, key in self._keys.items() if i in ids or i == self.current}
+        return KeyRing(self.current, kept)
+
+    def text(self) -> str:
+        return dump(self.current, self._keys)
+
 
 def path_of(home: Path, ring: str) -> Path:
     """The file of a ring."""
@@ -91,3 +105,46 @@ def dump(current: str, keys: Mapping[str, bytes]) -> str:
     """The text of a ring's file."""
     encoded = {key_id: base64.b64encode(key).decode() for key_id, key in keys.items()}
     return json.dumps({"current": current, "keys": encoded}, indent=1) + "\n"
+
+
+def ensure(home: Path, ring: str) -> None:
+    """Make the ring's file, mode 600, unless it is there: once, whole or not at all."""
+    path = path_of(home, ring)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.parent.chmod(0o700)
+    if path.exists():
+        return
+    key_id, key = new_key()
+    draft = _draft(path, dump(key_id, {key_id: key}))
+    # A link, unlike a rename, leaves alone what another process made meanwhile.
+    with suppress(FileExistsError):
+        path.hardlink_to(draft)
+    draft.unlink()
+    _sync(path.parent)
+
+
+def replace(home: Path, ring: str, held: KeyRing) -> None:
+    """Put another ring in the place of the file's, whole or not at all."""
+    path = path_of(home, ring)
+    _draft(path, held.text()).replace(path)
+    _sync(path.parent)
+
+
+def _draft(path: Path, text: str) -> Path:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    return draft
+
+
+def _sync(directory: Path) -> None:
+    """Have a new name last: what is sealed under a key that was lost is lost."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

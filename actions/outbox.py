@@ -2,47 +2,77 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, Subquery
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, Exists, F, OuterRef, Subquery, When
 from django.db.models.functions import Now
 
-from actions import database, states
+from actions import database, states, steps
 from actions.adapters import offer
-from actions.catalogue._base import Intent
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
-from actions.plan import Plan, PlannedEffect
-from actions.policy import granted
-from actions.settle import END, lock, roll_up, to_ready
+from actions.settle import END, lock, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
-from actions.subjects import Subject
 from actions.sweeping import each
 
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 BEGIN_WITHIN = timedelta(minutes=15)
+OVERDUE_AFTER = timedelta(seconds=5)
+
+
+class Ring(NamedTuple):
+    """An effect that is due: since when, under which fence, and whether nobody came for 5 seconds."""
+
+    id: int
+    run_at: datetime
+    fence: int
+    overdue: bool
+    realm: uuid.UUID
+
+
+# Walks the index of what is ready in its order, and stops: nothing is sorted, however much is due. The
+# states stand in the text, for a partial index is used only where the plan can see that it fits.
+_DUE = f"""
+SELECT e.id, e.run_at, e.fence, e.run_at < statement_timestamp() - make_interval(secs => %s),
+       e.realm_id
+  FROM effect e
+ WHERE e.state = 'ready' AND e.run_at <= statement_timestamp()
+   AND NOT EXISTS (SELECT FROM effect b WHERE b.subject_id = e.subject_id AND b.lane = e.lane
+                      AND b.realm_id = e.realm_id
+                      AND b.state IN ({", ".join(f"'{s}'" for s in sorted(states.OPEN))}))
+ ORDER BY e.run_at, e.id LIMIT %s
+"""
+
+
+def due_rings(most: int) -> list[Ring]:
+    """What may be taken up now, the longest due first.
+
+    What waits for another effect of its lane and realm is not among it: others pass it by.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [OVERDUE_AFTER.total_seconds(), most])
+        return [Ring(*row) for row in cursor.fetchall()]
 
 
 def due(most: int) -> list[int]:
     """Ids of effects that may be taken up now, the longest due first."""
-    busy = Effect.objects.filter(
-        subject=OuterRef("subject"),
-        lane=OuterRef("lane"),
-        realm=OuterRef("realm"),
-        state__in=sorted(states.OPEN),
-    )
-    ready = Effect.objects.filter(state=EffectState.READY, run_at__lte=Now())
-    return list(
-        ready.filter(~Exists(busy)).order_by("run_at", "id").values_list("id", flat=True)[:most]
-    )
+    return [ring.id for ring in due_rings(most)]
 
 
 def claim(effect_id: int, worker: str) -> Attempt | None:
-    """Take up one effect; None when somebody else did, or another of its lane is under way."""
-    effect = Effect.objects.select_related("realm", "subject", "operation").get(id=effect_id)
+    """Take up one effect; None when somebody else did, or another of its lane is under way.
+
+    None too when there is no such effect: a message may name any.
+    """
+    known = Effect.objects.select_related("realm", "subject", "operation")
+    effect = known.filter(id=effect_id).first()
+    if effect is None:
+        return None
     try:
         with transaction.atomic():
             operation = lock(effect.operation_id)
@@ -65,6 +95,8 @@ def _take(effect_id: int) -> int:
         attempts=F("attempts") + 1,
         lease_until=Now() + LEASE,
         settled_at=None,
+        # The time for which it is tried begins with the first try, not while it waits for its turn.
+        going_since=Case(When(attempts=F("attempts_before"), then=Now()), default=F("going_since")),
     )
 
 
@@ -81,58 +113,35 @@ def _attempt(effect: Effect, worker: str) -> Attempt:
     )
 
 
-_STILL_MAY = f"""
-SELECT c.kind = 'console' OR (c.is_active
-   AND (a.token_id IS NULL OR EXISTS (SELECT FROM api_token t WHERE t.id = a.token_id
-         AND t.revoked_at IS NULL AND 'ask:' || n.name = ANY(t.scopes)))
-   AND {granted("entry", "ask_entry", "n.id", "c.id")}
-   AND {granted("realm", "ask_realm", "%(realm)s::uuid", "c.id")})
-  FROM arrival a JOIN request r ON r.id = a.request_id JOIN caller c ON c.id = r.caller_id,
-       catalogue_entry n
- WHERE a.operation_id = %(operation)s AND a.disposition IN ('created', 'resumed')
-   AND n.name = %(action)s
- ORDER BY a.at DESC LIMIT 1
-"""
+def steady() -> float:
+    """This process's own seconds, which nobody can set, and which go on while it stands still."""
+    return time.clock_gettime(_STEADY)
 
 
-def objection(effect: Effect) -> str | None:
-    """Why this effect must not be sent after all, by the plan and the rights of now; or None.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-    The rights are those of whoever last set it going: who asked, or later resumed it; and of the
-    token that they used, though its time may be over by now.
+
+def intend(attempt: Attempt, effect: Effect, timeout: float) -> float | None:
+    """Write down that the call begins now; until when, on `steady`, it may. None: it must not.
+
+    Committed before the call: what is not written down was surely not called. It must still hold its
+    effect, and for longer than the call may take. A `natural` call was written down with the claim,
+    and is only kept from being made after its lease.
     """
-    operation = effect.operation
-    if _plan_digest(operation) != bytes(operation.plan_digest):
-        return "Its plan is not what was asked for: it was altered after it was issued."
-    asked = {"operation": operation.id, "action": operation.action}
-    if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
-        return "Who asked for this may no longer ask for it."
-    return None
-
-
-def _plan_digest(operation: Operation) -> bytes:
-    subject = operation.subject
-    effects = operation.effects.order_by("ord", "realm_id", "step")
-    return Plan(
-        operation.action,
-        operation.action_version,
-        Subject(subject.kind, subject.name, subject.rules),
-        Intent(operation.desired, operation.ends_at),
-        tuple(
-            PlannedEffect(
-                str(e.realm_id),
-                e.realm_version,
-                e.step,
-                e.ord,
-                e.capability,
-                e.redo,
-                e.desired,
-                e.lane if e.lane != operation.lane else "",
-                e.after,
-            )
-            for e in effects
-        ),
-    ).digest
+    asked = steady()
+    held = Effect.objects.filter(
+        id=effect.id, state=EffectState.EXECUTING, fence=attempt.fence
+    ).annotate(left=F("lease_until") - Now())
+    if effect.redo == Redo.NATURAL:
+        return float("inf") if held.filter(left__gt=timedelta(0)).exists() else None
+    with transaction.atomic():
+        lock(effect.operation_id)
+        longer = held.filter(left__gt=timedelta(seconds=timeout))
+        left = longer.values_list("left", flat=True).first()
+        if left is None:
+            return None
+        Attempt.objects.filter(id=attempt.id).update(call_started_at=Now())
+    return asked + float(left.total_seconds()) - timeout
 
 
 def expire_leases() -> int:
@@ -151,7 +160,9 @@ def _expire(effect: Effect) -> int:
         )
         never_called = held.annotate(called=Subquery(called)).filter(called__isnull=True)
         if never_called.exists():
-            moved = to_ready(effect.id, EffectState.EXECUTING)
+            # What kills whoever takes it up must not do so all the time.
+            at = Now() + redo_wait(spent(effect.id, operation).tries)
+            moved = to_ready(effect.id, EffectState.EXECUTING, run_at=at)
         else:
             moved = held.update(
                 state=EffectState.IN_DOUBT,
@@ -177,16 +188,17 @@ def _expire_unbegun(operation_id: int) -> int:
         operation = lock(operation_id)
         if operation.state != OperationState.APPROVED:
             return 0
-        operation.effects.filter(state__in=sorted(states.UNSENT)).update(
-            state=EffectState.CANCELLED, settled_at=Now()
-        )
+        steps.cancel(operation.effects.filter(state__in=sorted(states.UNSENT)))
         return Operation.objects.filter(id=operation_id, state=OperationState.APPROVED).update(
             state=OperationState.EXPIRED, settled_at=Now()
         )
 
 
 def roll_up_unseen() -> int:
-    """Roll up operations whose effects all settled while nobody rolled them up; how many."""
+    """Roll up operations in which nothing is under way while nobody rolled them up; how many.
+
+    What was left waiting behind a step that is in place is set going too.
+    """
     busy = Effect.objects.filter(operation=OuterRef("id"), state__in=sorted(states.BUSY))
     stuck = Operation.objects.filter(~Exists(busy), state=OperationState.RUNNING)
     ids = list(stuck.values_list("id", flat=True)[:100])

@@ -8,15 +8,15 @@ from datetime import datetime
 from django.db import connection
 
 from actions import keys, naming
-from actions.ask import Ask, Decision, DraftGiven
+from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
 from actions.compare import consider, decide
 from actions.errors import NotFound, Refusal
-from actions.issue import Who, admit
+from actions.issue import Who, admit, look_at
 from actions.models import Draft
 from actions.plan import Plan
 from actions.registry import registry
-from actions.standing import Facts, Look, Standing, in_force, look
+from actions.standing import Facts, Standing, in_force, look
 from actions.subjects import Subject
 
 
@@ -42,12 +42,12 @@ def prepare(who: Who, ask: Ask) -> Prepared:
 
     Raises Refusal when it may not be asked for, or could never be issued, as confirming would say.
     """
-    seen = admit(who, look(_look(who, ask)))
+    seen = admit(who, look(look_at(who, ask)))
     # The guard of a draft is the generation that its preview shows, unless the caller gave one.
     ask = _seen(ask, seen)
     case = consider(ask, seen)
     would = decide(ask, seen, ask.fingerprint())
-    if would.disposition == "refused":
+    if would.disposition == "refused" or (ask.undoes and would.status >= 400):
         raise refusal(would)
     assert seen.caller_id is not None
     assert ask.seen is not None
@@ -66,6 +66,8 @@ def prepare(who: Who, ask: Ask) -> Prepared:
         incident_id=seen.incident_id,
         seen=ask.seen,
         again=ask.again,
+        undoes_id=ask.undoes.operation if ask.undoes else None,
+        not_known=ask.undoes.not_known if ask.undoes else "",
         plan=case.plan.content,
         plan_digest=case.plan.digest,
         created_at=seen.now,
@@ -78,10 +80,6 @@ def refusal(decision: Decision) -> Refusal:
     """A decision that made nothing, as an error to raise."""
     kind = NotFound if decision.status == 404 else Refusal
     return kind(decision.code, decision.message, {"status": decision.status})
-
-
-def _look(who: Who, ask: Ask) -> Look:
-    return Look(ask.action, ask.subject, ask.key, who.caller, who.token_prefix, ask.incident)
 
 
 def _seen(ask: Ask, seen: Standing) -> Ask:
@@ -109,12 +107,13 @@ def ask_of(draft: Draft, via: str) -> Ask:
         seen=draft.seen,
         again=draft.again,
         draft=given,
+        undoes=Undoes(draft.undoes.id, draft.undoes.ref, draft.not_known) if draft.undoes else None,
     )
 
 
 def find(draft_id: str) -> Draft:
     """The draft of that id. Raises NotFound."""
-    draft = Draft.objects.select_related("incident", "caller").filter(id=draft_id).first()
+    draft = Draft.objects.select_related("incident", "caller", "undoes").filter(id=draft_id).first()
     if draft is None:
         raise NotFound("no_draft", "There is no such draft.")
     return draft
@@ -123,7 +122,7 @@ def find(draft_id: str) -> Draft:
 def revisit(who: Who, draft: Draft) -> Prepared:
     """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
     ask = ask_of(draft, "preview")
-    seen = admit(who, look(_look(who, ask)))
+    seen = admit(who, look(look_at(who, ask)))
     if not seen.may_ask:
         raise NotFound("no_draft", "There is no such draft.")
     return _prepared(draft, ask, seen)

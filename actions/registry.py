@@ -8,13 +8,16 @@ import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
+from importlib import metadata
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from actions import catalogue, connectors
 from actions.catalogue._base import Action
 from actions.connectors._base import Connector
 from actions.errors import NotFound
+
+ENTRY_POINTS = "steadyhand.connectors"
 
 
 def _refuse_unanswered(action: Action) -> None:
@@ -43,12 +46,19 @@ class Registry:
         else:
             self._connectors[entry.name] = entry
 
-    def load(self) -> None:
-        """Register every action and connector of our own packages, and seal."""
+    def load(self, extra: Iterable[str] = ()) -> None:
+        """Register what our own packages hold, other packages' connectors, and seal.
+
+        Another package names its connectors as entry points of the group `steadyhand.connectors`:
+        each a class, or a module that holds some. `extra` are the names of more such modules.
+        """
         for kind in _found(catalogue, Action):
             self.add(kind())
         for adapter in _found(connectors, Connector):
             self.add(adapter)
+        for given in (*_entry_points(), *map(importlib.import_module, extra)):
+            for adapter in _in(given, Connector) if isinstance(given, ModuleType) else (given,):
+                self.add(adapter)
         self._sealed = True
 
     def action(self, name: object) -> Action:
@@ -103,11 +113,26 @@ class Registry:
 def _found(package: ModuleType, base: type) -> Iterator[type[Any]]:
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         if not module.name.rpartition(".")[2].startswith("_"):
-            for _, kind in inspect.getmembers(
-                importlib.import_module(module.name), inspect.isclass
-            ):
-                if issubclass(kind, base) and kind.__module__ == module.name:
-                    yield kind
+            yield from _in(importlib.import_module(module.name), base)
+
+
+def _in(module: ModuleType, base: type) -> Iterator[type[Any]]:
+    for name, kind in inspect.getmembers(module, inspect.isclass):
+        ours = issubclass(kind, base) and kind.__module__ == module.__name__
+        if ours and not name.startswith("_"):
+            yield kind
+
+
+def _entry_points() -> Iterator[ModuleType | type[Connector]]:
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        given = entry.load()
+        if not isinstance(given, ModuleType) and not _is_connector(given):
+            raise ValueError(f"the entry point {entry.name} is no connector")
+        yield given
+
+
+def _is_connector(given: object) -> TypeGuard[type[Connector]]:
+    return isinstance(given, type) and issubclass(given, Connector)
 
 
 registry = Registry()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from actions import plan
+from actions import plan, undoable
 from actions.ask import Ask
 from actions.catalogue._base import Intent, Last
 from actions.plan import RealmNow
@@ -19,6 +19,8 @@ def last_in(realm: str, known: Iterable[Known]) -> Last | None:
 
 def reached(ask: Ask, seen: Standing, intent: Intent) -> tuple[list[RealmNow], tuple[str, ...]]:
     """The realms that are acted in, and why the others are left as they are."""
+    if ask.undoes is not None:  # what an undo touches is told by what it undoes
+        return list(undoable.realms(ask, seen)), ()
     found = [
         (realm, ask.action.spares(intent, last_in(realm.id, seen.known)))
         for realm in plan.within(ask.subject, seen.realms)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from actions import database, states, subjects
 from actions.catalogue._base import Action, Intent
-from actions.errors import SubjectRefused
 from actions.plan import RealmNow, connectors_for
 from actions.registry import registry
 from actions.subjects import Subject
@@ -86,6 +85,8 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     read: Mapping[str, object] = field(default_factory=dict)
     """What was lately read of the subject on this lane; an action may compare by it."""
+    undone: Facts | None = None  # the operation that is to be undone
+    undone_by: Facts | None = None  # the one that undoes it already
 
     @property
     def generation(self) -> int:
@@ -108,6 +109,7 @@ class Look:
     caller: UUID | None = None
     token_prefix: str = ""
     incident: int | None = None
+    undoes: int | None = None  # the operation that is to be undone
 
 
 # Both functions stand in `sql/look.sql`.
@@ -152,9 +154,21 @@ def lane_now(subject: Subject, lane: str) -> LaneNow:
     return LaneNow(known, newest, overlaps, around, facts(row["beneath"]))
 
 
+_UNDO = f"""
+SELECT (SELECT f.facts FROM operation_facts f WHERE f.id = %(undoes)s::bigint) AS undone,
+       (SELECT f.facts FROM operation_facts f WHERE f.id = (SELECT o.id FROM operation o
+          WHERE o.undoes_id = %(undoes)s::bigint
+            AND o.state NOT IN ({", ".join(f"'{s}'" for s in sorted(states.VOID))}))) AS undone_by
+"""
+
+
 def look(at: Look) -> Standing:
-    """Read it all, in one statement and so in one snapshot."""
-    return _standing(database.one(_LOOK, _params(at)))
+    """Read it all, in one snapshot; then what is to be undone: an undo between makes it moved."""
+    seen = _standing(database.one(_LOOK, _params(at)))
+    if at.undoes is None:
+        return seen
+    row = database.one(_UNDO, {"undoes": at.undoes})
+    return replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
 
 
 def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:
@@ -296,15 +310,6 @@ def _holds(action: str, effect: Mapping[str, Any], known: Known | None) -> str:
     if known.state != states.EffectState.SUCCEEDED:
         return "unknown"
     return "yes" if registry.holds(action, known.desired, effect["desired"]) else "no"
-
-
-def width_refusal(subject: Subject) -> SubjectRefused | None:
-    """Why the subject is wider than may be acted on at once, or None."""
-    try:
-        subjects.check_width(subject)
-    except SubjectRefused as refusal:
-        return refusal
-    return None
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)

@@ -66,6 +66,9 @@ OPERATION_MOVES = (
     Move(_O.PARTIAL, _O.RUNNING, "the unfinished effects are asked for again"),
     Move(_O.FAILED, _O.RUNNING, "the unfinished effects are asked for again"),
     Move(_O.PARKED, _O.RUNNING, "a person decides a parked effect, or it is finished"),
+    Move(_O.PARKED, _O.SUCCEEDED, "decided after a later generation took the lane: all in place"),
+    Move(_O.PARKED, _O.PARTIAL, "decided after a later generation took the lane: some in place"),
+    Move(_O.PARKED, _O.FAILED, "decided after a later generation took the lane: none in place"),
 )
 
 EFFECT_STARTS = frozenset({_E.HELD, _E.BLOCKED, _E.READY})
@@ -83,6 +86,9 @@ EFFECT_MOVES = (
     Move(_E.EXECUTING, _E.IN_DOUBT, "no clear answer, or the lease ran out after the call began"),
     Move(_E.IN_DOUBT, _E.SUCCEEDED, "read back, and it is there"),
     Move(_E.IN_DOUBT, _E.READY, "read back after the settle time, and it is not there"),
+    Move(
+        _E.IN_DOUBT, _E.FAILED, "its own late answer is no, or it is not there and was tried enough"
+    ),
     Move(_E.IN_DOUBT, _E.PARKED, "it cannot be read"),
     Move(_E.PARKED, _E.SUCCEEDED, "a person says that it is there"),
     Move(_E.PARKED, _E.FAILED, "a person says that it is not, and it is given up"),

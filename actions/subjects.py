@@ -135,6 +135,15 @@ def check_width(subject: Subject) -> None:
     )
 
 
+def width_refusal(subject: Subject) -> SubjectRefused | None:
+    """Why the subject is wider than may be acted on at once, or None."""
+    try:
+        check_width(subject)
+    except SubjectRefused as refusal:
+        return refusal
+    return None
+
+
 # Cached, for the same subject comes again and again, and an IPv6 address has 96 of them (0.3 ms).
 @lru_cache(maxsize=256)
 def wider(subject: Subject) -> tuple[str, ...]:

@@ -13,16 +13,28 @@ log = logging.getLogger(__name__)
 AWAY = (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError)
 """A lost database is no step's fault, and ends the sweep."""
 
+GIVEN_UP = frozenset({"57014", "55P03", "40001", "40P01"})
+"""A statement cancelled or timed out, a lock not had in time, a serialization failure, a deadlock:
+that statement failed, and the line stands, though the drivers call these operational errors too."""
+
 
 def alone(step: Callable[..., object], *given: object) -> object:
-    """What `step` gave, or None when it failed, which is logged. Raises what is in AWAY."""
+    """What `step` gave, or None when it failed, which is logged.
+
+    Raises what is in AWAY, if the line to the database is lost.
+    """
     try:
         return step(*given)
-    except AWAY:
-        raise
     except Exception as error:
+        if isinstance(error, AWAY) and not _stands(error):
+            raise
         log.exception("%s: %s", getattr(step, "__name__", step), type(error).__name__)
         return None
+
+
+def _stands(error: Exception) -> bool:
+    states = (getattr(found, "sqlstate", None) for found in (error, error.__cause__))
+    return any(state in GIVEN_UP for state in states)
 
 
 def each[T](step: Callable[[T], object], rows: Iterable[T]) -> int:

@@ -13,9 +13,14 @@ import os
 import signal
 import statistics
 import sys
+import tempfile
+from pathlib import Path
 
-from bench import click, rates
+from bench import click, drain, rates
 from tests.console_process import running
+
+USUAL = {"rounds": 5, "seconds": 6, "clicks": 150, "effects": 20_000, "settled": 1_000_000}
+QUICK = {"rounds": 2, "seconds": 2, "clicks": 30, "effects": 1_000, "settled": 100_000}
 
 
 def main() -> int:
@@ -26,6 +31,10 @@ def main() -> int:
         measure_rates(given.rounds, given.seconds)
     if given.clicks:
         measure_clicks(given.clicks)
+    if given.effects:
+        measure_drain(given.effects)
+    if given.settled:
+        measure_sweep(given.settled)
     return 0
 
 
@@ -35,9 +44,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="of pgbench and HTTP; 0: no rates (5)")
     parser.add_argument("--seconds", type=int, help="of each (6)")
     parser.add_argument("--clicks", type=int, help="one at a time; 0: none (150)")
+    parser.add_argument("--effects", type=int, help="due at once, to be drained; 0: none (20000)")
+    parser.add_argument("--settled", type=int, help="effects that a sweep passes over (1000000)")
     given = parser.parse_args()
-    usual = {"rounds": 2, "seconds": 2, "clicks": 30} if given.quick else {}
-    for name, default in {"rounds": 5, "seconds": 6, "clicks": 150, **usual}.items():
+    usual = QUICK if given.quick else {}
+    for name, default in {**USUAL, **usual}.items():
         if getattr(given, name) is None:
             setattr(given, name, default)
     # Keys and subjects of pgbench are numbered, and the numbers of one leg must not reach the next.
@@ -47,7 +58,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure_rates(rounds: int, seconds: int) -> None:
-    with running({"KEEPERS": "0"}) as console:
+    with running({"KEEPERS": "0", "WORKERS": "0"}) as console:
         cases = rates.cases(console, int(console.state["port"]))
         rates.measure(console, cases, rounds, seconds)
     print(f"\nrequests a second, {rates.CLIENTS} clients, {rounds} rounds of {seconds} s each way:")
@@ -72,6 +83,21 @@ def measure_clicks(clicks: int) -> None:
     at_99 = taken[min(len(taken) - 1, round(0.99 * len(taken)))]
     print(f"\nclick to in force, {clicks} clicks one at a time, one keeper")
     print(f"median {statistics.median(taken):.0f} ms, 99th percentile {at_99:.0f} ms")
+
+
+def measure_drain(effects: int) -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        drained = drain.measure(Path(made) / "home", effects, 1)
+    (ours,), (theirs,) = drained.ours, drained.theirs
+    print(f"\n{effects:,} effects due at once, by one keeper and two workers: {ours:.0f} a second")
+    print(f"as many trivial DBOS workflows, by two executors: {theirs:.0f} a second", end="")
+    print(f"   ratio {ours / theirs:.2f}")
+
+
+def measure_sweep(settled: int) -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        there, taken = drain.sweep(Path(made) / "home", settled)
+    print(f"\na sweep with nothing due, beside {there:,} settled effects: median {taken:.2f} ms")
 
 
 if __name__ == "__main__":

@@ -207,7 +207,7 @@ class AskForm(forms.Form):
             widget=forms.Textarea(attrs={"rows": 2}),
         )
         self.fields["incident"] = forms.ChoiceField(
-            label="Incident", choices=_incidents(), required=False
+            label="Incident", choices=incident_choices(), required=False
         )
         self.fields["again"] = forms.IntegerField(
             required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput
@@ -253,6 +253,7 @@ _SUBJECT_HELP = {
 }
 
 
-def _incidents() -> list[tuple[str, str]]:
+def incident_choices() -> list[tuple[str, str]]:
+    """None, and every incident that is open."""
     found = Incident.objects.filter(state=Incident.State.OPEN).order_by("-number")[:100]
     return [("", "None"), *((i.ref, f"{i.ref} {i.title}") for i in found)]

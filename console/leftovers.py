@@ -14,8 +14,8 @@ import psutil  # type: ignore[import-untyped]
 
 from console.one_run import MARK, Problem
 
-CHILD_SECONDS = 8
-"""How long web and keeper may take to finish what they are at."""
+CHILD_SECONDS = 25
+"""How long web, keeper and worker may take to finish what they are at: a call and its reading."""
 
 
 def end_leftovers(home: Path) -> None:

@@ -26,13 +26,17 @@ class Run:
     home: Path
     port: int
     stop: threading.Event
+    broker: bool = False
+    """Whether there is one, for Celery's workers to listen to."""
+
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def environment(self, role: str) -> dict[str, str]:
-        """What a child is given. Never DATABASE_URL: only its own role's URL, in database.json."""
-        kept = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        ours = {"STEADYHAND_HOME": str(self.home), "STEADYHAND_ROLE": role, MARK: self.id}
-        return {**kept, **ours, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
+        """What a child is given. Never DATABASE_URL or BROKER_URL: what it may know is in files."""
+        ours = {"DATABASE_URL", "BROKER_URL"}
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        given = {"STEADYHAND_HOME": str(self.home), "STEADYHAND_ROLE": role, MARK: self.id}
+        return {**kept, **given, "PORT": str(self.port), "PYTHONUNBUFFERED": "1"}
 
     def check(self) -> None:
         """Raise `Stopped` once told to stop."""

@@ -59,6 +59,11 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
             return (
                 f"Effect {body['step']}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
             )
+        case "effect.decided":
+            said = f"{_word(body['from'])} → {_word(body['to'])}"
+            return f"Effect {body['step']} of {body['realm']} decided: {said}. {_reason(body)}"
+        case "operation.cancelled":
+            return "Withdrawn: nothing of it was sent"
         case "end.issued":
             return f"Its time was over: ended by {body['operation']}"
         case "end.void":

@@ -1,7 +1,7 @@
 """The whole console on one machine: `python -m console.run`.
 
-Starts PostgreSQL (or takes DATABASE_URL), prepares the database, and keeps web and keeper running
-under supervisord until told to stop. A home has one run at a time.
+Starts PostgreSQL (or takes DATABASE_URL), prepares the database, and keeps web, keeper and worker
+running under supervisord until told to stop. A home has one run at a time.
 """
 
 import contextlib
@@ -17,21 +17,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from console import embedded, roles
+from console import broker, embedded, example, roles
 from console.leftovers import end_all, end_leftovers, marked
 from console.one_run import ROOT, Problem, Run, Stopped
-from console.supervise import STOP_SECONDS, await_ready, children, supervisor, watch
+from console.supervise import STOP_SECONDS, await_ready, children, number, supervisor, watch
 
 
 def main() -> int:
     """Run the console; returns the exit status."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, lambda *_: stop.set())
     abandoned = parent_gone() if "--under-make" in sys.argv[1:] else lambda: False
     try:
         home = find_home()
         os.umask(0o077)
+        broker.given()
         with only_run(home, stop):
             end_leftovers(home)
             serve(Run(home, choose_port(os.environ.get("PORT", "8000")), stop), abandoned)
@@ -53,7 +54,11 @@ def serve(run: Run, abandoned: Callable[[], bool]) -> None:
         made.mkdir(mode=0o700, exist_ok=True)
     (directory / "id").write_text(run.id)
     try:
-        start_database(run.home)
+        superuser = start_database(run.home)
+        run.broker = broker.adopt(run.home, superuser, wanted=number("WORKERS", 1) > 0)
+        if not run.broker:
+            say("no broker: the keeper delivers everything by itself")
+        example.start(run.home, say)
         prepare(run)
         with supervisor(run) as process:
             await_ready(run, process)
@@ -65,6 +70,7 @@ def serve(run: Run, abandoned: Callable[[], bool]) -> None:
         (run.home / "run.lock").write_text(f"{os.getpid()} ending")
         (directory / "state.json").unlink(missing_ok=True)
         end_all(lambda: marked(run.id), patience=1)
+        example.stop(run.home)
         if not given_database():
             embedded.stop(run.home)
 
@@ -137,12 +143,15 @@ def choose_port(wanted: str) -> int:
     return port
 
 
-def start_database(home: Path) -> None:
-    """Have a database with the console's logins, and database.json saying where."""
+def start_database(home: Path) -> str | None:
+    """Have a database with the console's logins, and database.json saying where.
+
+    Returns the URL of its superuser if the cluster is ours.
+    """
     if given := given_database():
         roles.adopt_given(home, given)
-    else:
-        embedded.start(home, say)
+        return None
+    return embedded.start(home, say)["superuser"]
 
 
 def prepare(run: Run) -> None:

@@ -62,6 +62,14 @@ def _database() -> dict[str, object]:
     return settings
 
 
+def _broker() -> str:
+    """The broker's URL, for keepers and workers alone; empty when there is none."""
+    if ROLE != "worker":
+        return ""
+    url = env.str("BROKER_URL", default="") or str(_state("broker.json").get("url", ""))
+    return "" if url == "none" else url
+
+
 if ROLE not in {"owner", "web", "worker", "auditor"}:
     raise ImproperlyConfigured("STEADYHAND_ROLE is one of owner, web, worker, auditor.")
 
@@ -115,6 +123,7 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": _database()}
+BROKER_URL = _broker()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "actions.Caller"
@@ -177,6 +186,15 @@ USE_TZ = True
 # How long a worker or keeper may hold an effect; longer than any call may take.
 LEASE_SECONDS = env.float("LEASE_SECONDS", default=30.0)
 
+# Modules that hold connectors, beside our own and those that other packages name as entry points.
+EXTRA_CONNECTORS = env.list("STEADYHAND_CONNECTORS", default=[])
+
+# Numbered checks that somebody chose to do without, such as the tests with leases of a second.
+SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
+
+# How many effects a keeper delivers at once, where no worker does.
+KEEPER_HANDS = env.int("KEEPER_HANDS", default=4)
+
 # Networks that may pull the lists without a token, such as the firewalls'.
 LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])
 
@@ -186,4 +204,6 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+    # The broker's pool tells of every try to connect; who uses it tells of the outage, once.
+    "loggers": {"psycopg.pool": {"level": "ERROR"}},
 }

@@ -18,13 +18,13 @@ from console.leftovers import CHILD_SECONDS, end_all, environment_of, strays
 from console.one_run import ROOT, Problem, Run
 
 READY_SECONDS = 60
-STOP_SECONDS = 11
-"""How long supervisord may take to stop web and keeper, before it is killed."""
+STOP_SECONDS = CHILD_SECONDS + 3
+"""How long supervisord may take to stop all its programs, before it is killed."""
 
 
 @contextlib.contextmanager
 def supervisor(run: Run) -> Iterator[subprocess.Popen[bytes]]:
-    """Supervisord with web and keeper, stopped at the end."""
+    """Supervisord with web, keeper and worker, stopped at the end."""
     run.check()
     config = run.home / "run" / "supervisord.conf"
     config.write_text(configuration(run))
@@ -34,7 +34,7 @@ def supervisor(run: Run) -> Iterator[subprocess.Popen[bytes]]:
         env=run.environment("web"),
         stdin=subprocess.DEVNULL,
         process_group=0,
-        preexec_fn=follow_in_death,  # noqa: PLW1509 - no thread is running here
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - no thread is running here
     )
     try:
         yield process
@@ -47,8 +47,8 @@ def supervisor(run: Run) -> Iterator[subprocess.Popen[bytes]]:
             process.wait()
 
 
-def follow_in_death() -> None:
-    """Have the kernel send SIGTERM when the manager dies, where it can (Linux)."""
+def die_with_parent() -> None:
+    """Have the kernel send us SIGTERM when the manager dies, where it can (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
@@ -75,6 +75,15 @@ def configuration(run: Run) -> str:
             "process_name": "keeper_%(process_num)d",
             "numprocs": str(keepers),
         }
+    if run.broker and (workers := number("WORKERS", 1)):
+        sections["program:worker"] = {
+            **program(run, "worker", worker_command(), "worker_%(process_num)d"),
+            "process_name": "worker_%(process_num)d",
+            "numprocs": str(workers),
+        }
+    # In one group they are stopped at once; one by one, each would wait for the one before.
+    programs = ",".join(name.removeprefix("program:") for name in sections if ":" in name)
+    sections["group:console"] = {"programs": programs}
     return "".join(
         f"[{title}]\n" + "".join(f"{name}={value}\n" for name, value in section.items())
         for title, section in sections.items()
@@ -114,6 +123,16 @@ def web_command(port: int) -> list[str]:
         *("--blocking-threads", str(number("WEB_THREADS", 8))),
         *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "5"),
         *("--no-access-log", "--log-level", "warning"),
+    ]
+
+
+def worker_command() -> list[str]:
+    """A Celery worker. What it tells other workers, and asks of them, is of no use here."""
+    return [
+        *(sys.executable, "-m", "celery", "--quiet", "-A", "console.celery", "worker"),
+        *("--pool", "prefork", "--concurrency", str(number("WORKER_PROCESSES", 2))),
+        *("--hostname", "worker@%h", "--loglevel", "WARNING"),
+        *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     ]
 
 

@@ -15,6 +15,7 @@ from console.views import (
     operations,
     subjects,
     values,
+    verbs,
 )
 
 urlpatterns = [
@@ -33,6 +34,10 @@ urlpatterns = [
     path("operations/<str:ref>/live", operations.live, name="operation-live"),
     path("operations/<str:ref>/value", values.show, name="value"),
     path("operations/<str:ref>/value/acknowledge", values.acknowledge, name="value-acknowledge"),
+    path("operations/<str:ref>/finish", verbs.finish, name="operation-finish"),
+    path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),
+    path("operations/<str:ref>/undo", verbs.undo_it, name="operation-undo"),
+    path("operations/<str:ref>/effects/<int:n>/decide", verbs.decide, name="effect-decide"),
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),

@@ -202,6 +202,8 @@ def _detail(told: Facts) -> list[str]:
         lines.append("We look before we send it again. You do not need to click again.")
     if told["state"] in {"failed", "partial"}:
         lines.append("Asking again runs only what is unfinished.")
+    if told["state"] == "cancelled":
+        lines.append("It was withdrawn before anything was sent.")
     if told["state"] == "expired":
         lines.append("Nothing changed. Ask again if it is still wanted.")
     return lines
@@ -253,6 +255,10 @@ _BY_CODE = {
     "unauthenticated": "Not done: you have been signed out",
     "not_ours": "Not done: it was not we who disabled it",
     "too_long_ago": "Not done: it was done before, too long ago to count",
+    "begun": "Not cancelled: it has begun",
+    "no_inverse": "Not undone: there is no way back",
+    "not_parked": "Not done: nobody has to decide this",
+    "no_reason": "Not done: say what you saw",
 }
 
 

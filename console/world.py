@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.utils import timezone
-from guardian.shortcuts import assign_perm
+from guardian.shortcuts import assign_perm, get_groups_with_perms
 
-from actions import log
+from actions import log, realms
 from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
 from actions.registry import registry
+from console.example import Place
 
 PEOPLE = {
     "ana": ("Ana", "Ortiz", "responder"),
@@ -78,6 +80,31 @@ def ensure_world(home: Path) -> bool:
     return True
 
 
+def ensure_places(places: Iterable[Place]) -> None:
+    """Have the realms of the example, with the rights that its groups have on the block list.
+
+    Also in a home from before there were any: its people and groups stay as they are, and what
+    nobody was given a right on yet is given to the groups that are still there.
+    """
+    for place in places:
+        with transaction.atomic():
+            _ensure_place(place)
+
+
+def _ensure_place(place: Place) -> None:
+    if Realm.objects.filter(name=place.name).exists():
+        # Its server may have taken another port since.
+        if realms.current(place.name).settings != place.settings:
+            realms.change(place.name, place.settings, place.credentials)
+        return
+    realm = realms.add(place.name, place.title, place.connector, place.settings, place.credentials)
+    groups = {g.name: g for g in Group.objects.filter(name__in=set(GROUPS.values()))}
+    _grant_realm(groups, realm)
+    for entry in CatalogueEntry.objects.all():
+        if not get_groups_with_perms(entry):
+            _grant_entry(groups, entry)
+
+
 def _make() -> dict[str, Any]:
     groups = {name: Group.objects.create(name=name) for name in sorted(set(GROUPS.values()))}
     realm = _make_blocklist()
@@ -134,14 +161,22 @@ def make_token(caller: Caller, owner: Caller, name: str, scopes: list[str]) -> s
 
 def _grant(groups: dict[str, Group], realm: Realm) -> None:
     for entry in CatalogueEntry.objects.all():
-        for name, group in groups.items():
-            assign_perm("see_entry", group, entry)
-            if name in ASKS:
-                assign_perm("ask_entry", group, entry)
+        _grant_entry(groups, entry)
+    _grant_realm(groups, realm)
+    reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
+    for name in READS_LOG:
+        groups[name].permissions.add(reading)
+
+
+def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:
+    for name, group in groups.items():
+        assign_perm("see_entry", group, entry)
+        if name in ASKS:
+            assign_perm("ask_entry", group, entry)
+
+
+def _grant_realm(groups: dict[str, Group], realm: Realm) -> None:
     for name, group in groups.items():
         assign_perm("see_realm", group, realm)
         if name in ASKS:
             assign_perm("ask_realm", group, realm)
-    reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
-    for name in READS_LOG:
-        groups[name].permissions.add(reading)

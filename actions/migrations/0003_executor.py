@@ -71,6 +71,15 @@ class Migration(migrations.Migration):
             model_name='effect',
             name='effect_last_known',
         ),
+        # By the id too, so that what is due at the same moment need not be sorted.
+        migrations.RemoveIndex(
+            model_name='effect',
+            name='effect_due',
+        ),
+        migrations.AddIndex(
+            model_name='effect',
+            index=models.Index(condition=models.Q(('state', 'ready')), fields=['run_at', 'id'], name='effect_due'),
+        ),
         migrations.AddField(
             model_name='effect',
             name='after',
@@ -90,6 +99,16 @@ class Migration(migrations.Migration):
             model_name='operation',
             name='undoes',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='undone_by', to='actions.operation'),
+        ),
+        migrations.AddField(
+            model_name='draft',
+            name='not_known',
+            field=models.CharField(default='', max_length=10),
+        ),
+        migrations.AddField(
+            model_name='draft',
+            name='undoes',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='actions.operation'),
         ),
         migrations.AddIndex(
             model_name='effect',

@@ -44,5 +44,6 @@ class Migration(migrations.Migration):
             "naming.sql",
             may_see_realm=granted("realm", "see_realm", "m.id", "p_caller"),
         ),
+        sql("verbs.sql"),
         sql("grants.sql"),
     ]

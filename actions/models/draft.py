@@ -27,6 +27,10 @@ class Draft(models.Model):
     incident = models.ForeignKey("Incident", models.PROTECT, null=True, related_name="+")
     seen = models.IntegerField()
     again = models.BooleanField(default=False)
+    undoes = models.ForeignKey(
+        "Operation", models.PROTECT, null=True, related_name="+", db_index=False
+    )
+    not_known = models.CharField(max_length=10, default="")  # what an undo does with those
     plan = models.JSONField()
     plan_digest = models.BinaryField(max_length=32)
     created_at = models.DateTimeField(db_default=Now())

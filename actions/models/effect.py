@@ -69,7 +69,7 @@ class Effect(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["run_at"], name="effect_due", condition=Q(state="ready")),
+            models.Index(fields=["run_at", "id"], name="effect_due", condition=Q(state="ready")),
             models.Index(
                 fields=["lease_until"], name="effect_leased", condition=Q(state="executing")
             ),

@@ -33,7 +33,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON django_session TO steadyhand_web;
 GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT INSERT ON incident TO steadyhand_web;
-GRANT EXECUTE ON FUNCTION look, lane_now, issue, log_append TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION ask_name, value_state, show_value, acknowledge_value TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
@@ -43,7 +43,7 @@ GRANT SELECT ON realm_version, realm_secret, entry_user_grant, entry_group_grant
 GRANT SELECT (id, scopes, revoked_at, expires_at) ON api_token TO steadyhand_worker;
 GRANT UPDATE (state, settled_at, verified_at) ON operation TO steadyhand_worker;
 GRANT UPDATE (state, fence, attempts, run_at, lease_until, doubt_until, found, message, settled_at,
-  verified_at) ON effect TO steadyhand_worker;
+  verified_at, going_since) ON effect TO steadyhand_worker;
 GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) ON attempt TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE ON blocklist_entry TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON heartbeat TO steadyhand_worker;

@@ -18,7 +18,10 @@ $$;
 -- whoever waited here for a lock or an index looks again with fresh eyes.
 --
 -- Locks, always in this order: the lane's newest operation, the request key, the new operation.
-CREATE OR REPLACE FUNCTION issue(
+-- Dropped first, for another list of arguments would make another function.
+DROP FUNCTION IF EXISTS issue;
+
+CREATE FUNCTION issue(
   p_arrival uuid, p_caller uuid, p_key text, p_fingerprint bytea, p_rules int, p_via text, p_token uuid,
   p_request bigint,          -- the key's row as it was seen, or null
   p_disposition text, p_code text,
@@ -28,7 +31,8 @@ CREATE OR REPLACE FUNCTION issue(
   p_decided_on int, p_decided_state text,   -- the lane's newest generation (0: none) and its state
   p_ref text, p_action text, p_action_version int, p_desired jsonb, p_span int, p_ends_at timestamptz,
   p_digest bytea, p_reason text, p_because text, p_again_of int, p_draft text,
-  p_effects jsonb            -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
+  p_effects jsonb,           -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
+  p_undoes bigint DEFAULT NULL   -- the operation that the one made here undoes
 ) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -102,13 +106,19 @@ BEGIN
          WHERE s.kind = p_subject_kind AND s.name = p_subject_name;
       END IF;
     END IF;
+    IF p_undoes IS NOT NULL THEN
+      PERFORM FROM operation u WHERE u.id = p_undoes AND u.subject_id = v_subject AND u.lane = p_lane;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'an undo stays on the lane of what it undoes';
+      END IF;
+    END IF;
     -- DO NOTHING without a target swallows any unique violation. Here each of them (the generation,
-    -- the live lane, the ref) means the same: somebody else was first, so look again.
+    -- the live lane, the ref, the undo) means the same: somebody else was first, so look again.
     INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
-      span, ends_at, plan_digest, reason, because, again_of, requested_by_id, via, draft_id,
+      span, ends_at, plan_digest, reason, because, again_of, undoes_id, requested_by_id, via, draft_id,
       requested_at, end_note, arrival_count, last_arrival_at, event_count)
     VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version, 'approved', p_desired,
-      p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_caller, p_via, p_draft,
+      p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_undoes, p_caller, p_via, p_draft,
       v_at, '', 1, v_at, 1)
     ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
     IF v_operation IS NULL THEN

@@ -50,13 +50,13 @@ def create(request: HttpRequest) -> HttpResponse:
     try:
         ask = _ask(request)
     except Refusal as refusal:
-        return _refusal_to_the_known(request, refusal)
+        return refusal_to_the_known(request, refusal)
     told = issue.submit(who, ask)
     point("web.answered")
     return respond(told, waiting.asked(request))
 
 
-def _refusal_to_the_known(request: HttpRequest, refusal: Refusal) -> HttpResponse:
+def refusal_to_the_known(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     """What is wrong with a request is told to those with a live token; to others, nothing."""
     try:
         principal(request, "read")
@@ -98,8 +98,8 @@ def seen_of(request: HttpRequest, given: int | None) -> int | None:
     return int(match[1])
 
 
-def respond(told: Answer, wait: float = 0) -> HttpResponse:
-    """An answer as HTTP: the operation, or a problem that names what there is."""
+def respond(told: Answer, wait: float = 0, **members: object) -> HttpResponse:
+    """An answer as HTTP: the operation, or a problem that names what there is, with `members`."""
     if told.status >= 400:
         shown, later = told.operation, told.superseded_by
         return problem(
@@ -110,6 +110,7 @@ def respond(told: Answer, wait: float = 0) -> HttpResponse:
             operation=shapes.seen(shown, told.sees) if shown else None,
             in_force=told.in_force if shown else None,
             superseded_by=shapes.seen(later, told.sees) if later else None,
+            **members,
         )
     if wait:
         told = settled(told, wait)

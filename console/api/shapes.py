@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
@@ -48,6 +48,25 @@ class OperationIn(_Strict):
     seen: Generation | None = None
     again: bool = False
     draft: str | None = Field(default=None, max_length=64)
+
+
+class NothingIn(_Strict):
+    """Nothing: the address says it all."""
+
+
+class UndoIn(_Strict):
+    """Why it is undone, and what to do where nobody knows whether we changed anything."""
+
+    reason: str | None = Field(default=None, max_length=2000)
+    incident: str | None = Field(default=None, max_length=20)
+    not_known: Literal["include", "leave"] | None = None
+
+
+class DecisionIn(_Strict):
+    """What a person found: it is in place, it is not, or it is to be tried again; and why."""
+
+    to: Literal["succeeded", "failed", "ready"]
+    reason: str | None = Field(default=None, max_length=2000)
 
 
 class IncidentIn(_Strict):
@@ -171,6 +190,7 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
             **registry.result(facts["action"], facts["effects"]),
         },
         "because": facts["because"] or None,
+        "undoes": facts["undoes"],
         "requested_by": facts["requested_by"],
         "requested_at": _utc(facts["requested_at"]),
         "settled_at": _utc(facts["settled_at"]),
@@ -194,6 +214,7 @@ def _utc(text: str | None) -> str | None:
 
 def _effect(operation_key: str, effect: Mapping[str, Any]) -> dict[str, object]:
     return {
+        "n": effect.get("n"),  # not yet told of an operation that was just made
         "key": keys.effect_key(operation_key, effect["realm_id"], effect["step"]),
         "realm": effect["realm"],
         "step": effect["step"],

@@ -190,6 +190,7 @@ def _rows(made: Prepared) -> list[Row]:
     return [
         Row("Will change", f"{made.preview.changes} Where: {where}."),
         Row("Will not change", made.preview.stays),
+        *([Row("Undoes", f"{draft.undoes.ref}, and only what it changed.")] if draft.undoes else []),
         Row("To undo", made.preview.undo),
         Row("Can happen twice", made.preview.twice),
         *_overlap_rows(made),

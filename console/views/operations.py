@@ -15,13 +15,13 @@ from django.views.decorators.http import require_GET
 
 from actions import arrivals, history, keys, values
 from actions.arrivals import MIDDLE, Story, Tally
-from actions.history import Filter, Present
+from actions.history import Filter
 from actions.models import LogEvent
-from actions.policy import Rights
 from actions.registry import registry
 from actions.standing import Facts
 from console import pictures, record, wording
 from console.access import SignedIn, page
+from console.views.deeds import deeds, to_decide
 from console.waiting import SETTLED
 from console.wording import Viewer
 
@@ -94,7 +94,8 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "outcome": outcome,
         "say": f"{done} of {len(told['effects'])} done. {outcome.heading}",
         "poll": _poll(told, request.GET.urlencode()),
-        "deeds": _deeds(told, now, request.rights),
+        "deeds": deeds(told, now, request.rights, request.user.username),
+        "to_decide": to_decide(told, now, request.rights),
         "effects": [_effect(effect) for effect in told["effects"]],
         "effects_summary": f"{done} of {len(told['effects'])} in place",
         "graph": _graph(told),
@@ -193,29 +194,6 @@ def _open(told: Facts) -> bool:
     return any(effect["state"] in {"executing", "in_doubt"} for effect in told["effects"])
 
 
-def _deeds(told: Facts, now: Present, has: Rights) -> list[dict[str, str]]:
-    """What whoever looks may do next; each leads to a form, and nothing runs from here."""
-    newest = now.superseded_by or told
-    deeds = []
-    action = registry.action(newest["action"])
-    subject = {"subject": wording.label(told)}
-    if action.inverse and action.inverse in has.asks:
-        inverse = registry.action(action.inverse)
-        deeds.append(_deed(inverse.name, inverse.title, "btn-primary", subject))
-    if newest is told and told["action"] in has.asks:
-        # Only the lane's newest generation can be finished; one after it may have come to nothing.
-        if told["state"] in {"failed", "partial"} and now.generation == told["generation"]:
-            deeds.append(_deed(action.name, "Finish what is left", "btn-primary", subject))
-        again = {**subject, "again": str(now.generation)}
-        deeds.append(_deed(action.name, "Do it again on purpose", "btn-outline-secondary", again))
-    return deeds
-
-
-def _deed(action: str, text: str, style: str, query: dict[str, str]) -> dict[str, str]:
-    href = f"{reverse('draft-new', args=[action])}?{urlencode(query)}"
-    return {"href": href, "text": text, "class": style}
-
-
 def _effect(effect: dict[str, Any]) -> dict[str, object]:
     found = wording.FOUND.get(effect["found"], "")
     note = effect["message"]
@@ -302,6 +280,11 @@ def _asked(told: Facts) -> list[tuple[str, object]]:
     drafter = history.drafted_by(told["id"])
     if drafter is not None:
         asked.insert(-2, ("Drafted by", drafter))
+    if told["undoes"]:
+        undone = reverse("operation", args=[told["undoes"]])
+        asked.insert(
+            1, ("Undoes", format_html('<a href="{}" class="ref">{}</a>', undone, told["undoes"]))
+        )
     if told["because"]:
         asked.insert(1, ("Because", told["because"]))
     if "blocked" not in told["desired"] or not told["desired"]["blocked"]:

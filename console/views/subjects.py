@@ -100,7 +100,7 @@ def show(request: SignedIn, kind: str, name: str) -> HttpResponse:
     wanted = history.Filter(kind=subject.kind, name=subject.name)
     found = history.operations(sees, wanted, request.GET.get("before", ""), history.MOST)
     lanes = [_lane(subject, lane, found.facts) for lane in _lanes_of(kind, sees)]
-    refusal = standing.width_refusal(subject)
+    refusal = subjects.width_refusal(subject)
     context = {
         "subject": subject,
         "lanes": lanes,

@@ -19,33 +19,41 @@ ROWS = [
     row.split()
     for row in """
 console.urls console.wsgi console.run console.management.commands.*
+console.celery
 console.api.handler
 console.api
-console.api.drafts
+console.api.drafts console.api.verbs
 console.api.* console.views.*
-console.views.errors console.api.auth console.api.shapes console.views.rows
+console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
-  console.waiting console.world console.supervise
-console.embedded console.leftovers
+  console.waiting console.world console.supervise console.pgmq
+console.example
+console.embedded console.leftovers console.broker
 console.account console.one_run
 console.roles
-actions.apps actions.keeper actions.prepare
+actions.apps
+actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+actions.bell
+actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
   actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
-actions.compare actions.outbox actions.answer
+actions.compare actions.outbox actions.objection actions.answer
 actions.spared
+actions.undoable
 actions.ask
-actions.standing actions.adapters actions.settle
-actions.plan actions.policy actions.log actions.values
+actions.standing actions.realms actions.adapters actions.settle
+actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
 actions.catalogue.* actions.connectors.*
 actions.catalogue._accounts
+actions.connectors._pg_*
+actions.connectors._pg_roles
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.realm_names

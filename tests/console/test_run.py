@@ -29,7 +29,7 @@ class Console:
         self.begun: list[subprocess.Popen[str]] = []
 
     def begin(self, **settings: str) -> subprocess.Popen[str]:
-        ours = ("STEADYHAND_", "DATABASE_URL", "DJANGO_", "WEB_", "KEEPERS")
+        ours = ("STEADYHAND_", "DATABASE_URL", "BROKER_URL", "DJANGO_", "WEB_", "KEEPERS", "WORKER")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         process = subprocess.Popen(
             [sys.executable, "-m", "console.run"],
@@ -104,7 +104,7 @@ def test_a_run_is_ready_refuses_another_beside_it_and_ends_clean_on_sigint(
     process = console.ready()
     state = console.state()
     assert state["manager"] == process.pid
-    assert set(state["children"]) == {"web", "keeper_0"}
+    assert set(state["children"]) == {"web", "keeper_0", "worker_0"}
     assert supervise.answers(state["port"])
     assert stat.S_IMODE((console.home / "run" / "state.json").stat().st_mode) == 0o600
 

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from django.test import override_settings
+
 from actions import keyring, naming, subjects
 from actions.adapters import connector
 from actions.ask import Ask
 from actions.connectors._base import Call, Connector, Facts, Named, Offer, Redo, Unreadable
-from actions.models import MadeValue, Operation, Reading
+from actions.models import Reading
 from actions.outcomes import Applied, Found, Outcome, Refused
 from actions.registry import registry
 from tests.contracts.inside import Still
@@ -50,6 +52,7 @@ class Directory(Connector):
     already: ClassVar[Mapping[str, str]] = {"so": "it is as it is asked for"}
     names = frozenset({"account"})
     places: ClassVar[dict[str, Place]] = {}
+    password = "Tr0ub4dor-and-3-horses"
 
     def apply(self, call: Call) -> Outcome:
         realm, _, rest = call.subject.partition(":")
@@ -72,6 +75,9 @@ class Directory(Connector):
         if call.step == "make":
             place.versions[slot] = place.versions.get(slot, 41) + 1
         return Applied(Found.CHANGED, f"{call.step}: version {place.versions[slot]}")
+
+    def make(self, call: Call) -> Mapping[str, str]:
+        return {"username": "app_rw", "password": self.password}
 
     def read(self, capability: str, kind: str, subject: str) -> Facts:
         raise Unreadable("Nobody reads here.")
@@ -136,13 +142,10 @@ class Set:
         return int(told.operation["id"])
 
     def finish(self, operation: int) -> None:
-        """Let every step run, one behind the other, whatever it waits for."""
-        self.still.rows(
-            "UPDATE effect SET state = 'ready', run_at = now()"
-            " WHERE operation_id = %s AND state = 'blocked' RETURNING id",
-            operation,
-        )
-        self.still.deliver(operation)
+        """Let every step run, one behind the other, and none waits for its overlap."""
+        due = "UPDATE effect SET run_at = now() WHERE operation_id = %s AND state = 'ready' RETURNING id"
+        while self.still.rows(due, operation):
+            self.still.deliver(operation)
 
     def look_up(self, label: str, by: str = "ana") -> None:
         """Somebody's name is asked for and looked up, so that a page finds it at once."""
@@ -171,22 +174,15 @@ class Set:
 @contextlib.contextmanager
 def directory(still: Still) -> Iterator[Set]:
     """A realm of the directory while a test lasts."""
-    with registry.only(*registry.actions(), *registry.connectors(), Directory):
+    entries = (*registry.actions(), *registry.connectors(), Directory)
+    with registry.only(*entries), override_settings(HOME=still.home):
+        path = keyring.path_of(still.home, keyring.VALUES)
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            key_id, key = keyring.new_key()
+            path.write_text(keyring.dump(key_id, {key_id: key}))
         made = Set(still)
         try:
             yield made
         finally:
-            connector.cache_clear()
             still.rows("UPDATE realm SET enabled = false WHERE id = %s RETURNING id", made.id)
-
-
-def made_for(still: Still, operation: int, ring: keyring.KeyRing, password: str) -> str:
-    """Seal a value as made for an operation; its ref."""
-    with still.acting("worker"):
-        at = Operation.objects.get(id=operation)
-        key_id, sealed = ring.seal(
-            {"username": "app_rw", "password": password}, f"operation/{at.ref}"
-        )
-        now = still.value("SELECT clock_timestamp()")
-        MadeValue.objects.create(operation_id=operation, key_id=key_id, sealed=sealed, made_at=now)
-    return str(at.ref)

@@ -9,15 +9,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
-from actions import keyring
 from actions.models import Caller
-from tests.contracts.directory import Set, directory, made_for
+from tests.contracts.directory import Directory, Set, directory
 from tests.contracts.inside import Still
 
-PASSWORD = "c0rrect-h0rse-battery"
+PASSWORD = Directory.password
 
 
 @pytest.fixture
@@ -137,19 +135,12 @@ def test_nobody_of_that_name_is_told_on_the_form(place: Set, ana: Person) -> Non
 
 
 @pytest.fixture
-def rotated(still: Still, place: Set, ana: Person, monkeypatch: pytest.MonkeyPatch) -> str:
+def rotated(still: Still, place: Set, ana: Person) -> str:
     """The path of a rotation by Ana, which made a password."""
-    monkeypatch.setattr(settings, "HOME", still.home)
-    path = keyring.path_of(still.home, keyring.VALUES)
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        key_id, key = keyring.new_key()
-        path.write_text(keyring.dump(key_id, {key_id: key}))
     draft = ana.draft("rotate-secret", subject=f"{place.name}:app_rw", overlap="30m")
     assert "stays valid 30 minutes beside it" in text(ana.get(draft))
     operation = ana.confirm(draft)
     place.finish(id_of(operation, still))
-    made_for(still, id_of(operation, still), keyring.load(still.home, keyring.VALUES), PASSWORD)
     return operation
 
 
@@ -195,7 +186,6 @@ def test_the_runbook_fetches_what_it_had_rotated_and_nothing_of_anas(
         told = made.json()["operation"]
     operation = id_of(told["ref"], still)
     place.finish(operation)
-    made_for(still, operation, keyring.load(still.home, keyring.VALUES), PASSWORD)
     with still.acting("web"):
         shown = api.post(f"{told['url']}/value")
         assert shown["Cache-Control"] == "no-store"

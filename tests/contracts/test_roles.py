@@ -33,7 +33,7 @@ UPDATES = {
     ("web", "draft"): {"first_shown_at"},
     ("web", "caller"): {"last_login", "password"},
     ("worker", "operation"): {"state", "settled_at", "verified_at"},
-    ("worker", "effect"): set(MOVING["effect"].split()) - {"going_since", "attempts_before"},
+    ("worker", "effect"): set(MOVING["effect"].split()) - {"attempts_before"},
     ("worker", "attempt"): set(MOVING["attempt"].split()),
 }
 
@@ -219,7 +219,7 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 
 EXECUTES = {
-    "web": {"look", "lane_now", "issue", "log_append", "last_known", "ask_name"}
+    "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
     | {"value_state", "show_value", "acknowledge_value"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},

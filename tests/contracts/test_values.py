@@ -6,15 +6,14 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from django.conf import settings
 
 from actions import keyring, values
 from actions.errors import NotFound, Refusal
 from actions.values import Made
-from tests.contracts.directory import Set, directory, made_for
+from tests.contracts.directory import Directory, Set, directory
 from tests.contracts.inside import MAY_NOT, Still, refused
 
-PASSWORD = "Tr0ub4dor-and-3-horses"
+PASSWORD = Directory.password
 
 
 @pytest.fixture
@@ -24,27 +23,27 @@ def place(still: Still) -> Iterator[Set]:
 
 
 @pytest.fixture
-def ring(still: Still, monkeypatch: pytest.MonkeyPatch) -> keyring.KeyRing:
-    """The values' ring, where this process looks for it."""
-    monkeypatch.setattr(settings, "HOME", still.home)
-    path = keyring.path_of(still.home, keyring.VALUES)
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        key_id, key = keyring.new_key()
-        path.write_text(keyring.dump(key_id, {key_id: key}))
-    return keyring.load(still.home, keyring.VALUES)
-
-
-@pytest.fixture
 def operation(place: Set) -> int:
     """Ana's rotation, carried out."""
     return place.run("rotate-secret", f"{place.name}:app_rw")
 
 
 @pytest.fixture
-def ref(still: Still, operation: int, ring: keyring.KeyRing) -> str:
+def ref(still: Still, operation: int) -> str:
     """The ref of Ana's rotation, which made a password."""
-    return made_for(still, operation, ring, PASSWORD)
+    return ref_of(still, operation)
+
+
+def ref_of(still: Still, operation: int) -> str:
+    return str(still.value("SELECT ref FROM operation WHERE id = %s", operation))
+
+
+@pytest.fixture
+def unsettled(still: Still, place: Set) -> int:
+    """A rotation by Ana of which only the first step is done."""
+    told = still.submit(place.ask("rotate-secret", f"{place.name}:app_rw"))
+    still.deliver(told.operation["id"])
+    return int(told.operation["id"])
 
 
 def show(still: Still, ref: str, by: str = "ana") -> Made:
@@ -114,11 +113,11 @@ def test_who_was_told_that_it_stands_already_is_not_shown_it(
 
 @pytest.mark.parametrize("slot", ["app_rw", "broken"])
 def test_15_minutes_after_it_settled_or_failed_it_is_gone_and_then_erased(
-    still: Still, place: Set, ring: keyring.KeyRing, slot: str
+    still: Still, place: Set, slot: str
 ) -> None:
     operation = place.run("rotate-secret", f"{place.name}:{slot}")
     assert still.state(operation) == ("failed" if slot == "broken" else "succeeded")
-    ref = made_for(still, operation, ring, PASSWORD)
+    ref = ref_of(still, operation)
     still.rows(
         "UPDATE operation SET settled_at = now() - interval '14 minutes 50 s' WHERE id = %s"
         " RETURNING id",
@@ -143,11 +142,9 @@ def erase(still: Still) -> int:
 
 
 def test_what_is_not_settled_is_kept_for_its_steps_though_it_is_acknowledged(
-    still: Still, place: Set, ring: keyring.KeyRing
+    still: Still, place: Set, unsettled: int
 ) -> None:
-    told = still.submit(place.ask("rotate-secret", f"{place.name}:app_rw"))
-    operation = told.operation["id"]
-    ref = made_for(still, operation, ring, PASSWORD)
+    operation, ref = unsettled, ref_of(still, unsettled)
     assert show(still, ref).until is None
     acknowledge(still, ref)
     with pytest.raises(Refusal):
@@ -157,16 +154,12 @@ def test_what_is_not_settled_is_kept_for_its_steps_though_it_is_acknowledged(
     assert erase(still) == 1 and not sealed(still, operation)
 
 
-def test_what_never_settles_is_erased_after_a_day(
-    still: Still, place: Set, ring: keyring.KeyRing
-) -> None:
-    told = still.submit(place.ask("rotate-secret", f"{place.name}:app_rw"))
-    made_for(still, told.operation["id"], ring, PASSWORD)
+def test_what_never_settles_is_erased_after_a_day(still: Still, unsettled: int) -> None:
     assert erase(still) == 0
     still.rows(
         "UPDATE made_value SET made_at = now() - interval '1 day' WHERE operation_id = %s"
         " RETURNING id",
-        told.operation["id"],
+        unsettled,
     )
     assert erase(still) == 1
 
@@ -176,13 +169,13 @@ def test_one_operations_value_does_not_open_as_anothers(
 ) -> None:
     other = place.run("rotate-secret", f"{place.name}:other")
     still.rows(
-        "INSERT INTO made_value (operation_id, key_id, sealed, made_at)"
-        " SELECT %s, key_id, sealed, made_at FROM made_value WHERE operation_id = %s RETURNING id",
+        "UPDATE made_value o SET sealed = m.sealed FROM made_value m"
+        " WHERE o.operation_id = %s AND m.operation_id = %s RETURNING o.id",
         other,
         operation,
     )
     with pytest.raises(keyring.CannotOpen):
-        show(still, still.value("SELECT ref FROM operation WHERE id = %s", other))
+        show(still, ref_of(still, other))
 
 
 def test_web_reads_no_made_value_and_erases_none(still: Still, ref: str) -> None:

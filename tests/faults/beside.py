@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2 as httpx
+import psutil
 
+from console import supervise
 from tests.console_process import ROOT, eventually
 
 
@@ -55,10 +57,28 @@ def keeper(home: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @contextlib.contextmanager
+def worker(home: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker of our own on the same home, with one pool child."""
+    command = [*supervise.worker_command(), "--concurrency", "1"]
+    with _process(command, home, "worker", env, signal.SIGTERM) as it:
+        eventually(lambda: len(pool_children(it)) == 1, 60, "the worker has its pool child")
+        yield it
+
+
+def pool_children(worker: subprocess.Popen[bytes]) -> list[int]:
+    """The pids of a worker's pool."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [child.pid for child in psutil.Process(worker.pid).children()]
+    return []
+
+
+@contextlib.contextmanager
 def _process(
     command: list[str], home: Path, role: str, env: dict[str, str], ended_by: signal.Signals
 ) -> Iterator[subprocess.Popen[bytes]]:
     ours = {"STEADYHAND_HOME": str(home), "STEADYHAND_ROLE": role, "PYTHONUNBUFFERED": "1"}
+    # Leases are shorter here than a call may take.
+    ours |= {"SILENCED_SYSTEM_CHECKS": "actions.E001"}
     log = home / f"beside-{role}.log"
     with log.open("ab") as out:
         process = subprocess.Popen(

@@ -21,7 +21,7 @@ SHORT = {"LEASE_SECONDS": "1"}
 @pytest.fixture(scope="module")
 def unkept() -> Iterator[Console]:
     """A console without a keeper: the tests start their own, with a short lease."""
-    with running({"KEEPERS": "0"}) as console:
+    with running({"KEEPERS": "0", "BROKER_URL": "none"}) as console:
         yield console
 
 
@@ -37,7 +37,11 @@ def lane(console: Console, name: str) -> list[dict[str, Any]]:
 
 
 def stands_still(process: subprocess.Popen[bytes]) -> bool:
-    return "State:\tT" in Path(f"/proc/{process.pid}/status").read_text()
+    return stands_still_as(process.pid)
+
+
+def stands_still_as(pid: int) -> bool:
+    return "State:\tT" in Path(f"/proc/{pid}/status").read_text()
 
 
 def assert_brought_about(console: Console, ref: str, name: str, *, blocked: bool = True) -> None:

@@ -40,8 +40,8 @@ MUTANTS = (
     Mutant(
         "the key is judged first",
         COMPARE,
-        "_by_key(ask, seen, fingerprint) or _may_not(ask, seen)",
-        "_may_not(ask, seen) or _by_key(ask, seen, fingerprint)",
+        "by_key(ask, seen, fingerprint) or may_not(ask, seen)",
+        "may_not(ask, seen) or by_key(ask, seen, fingerprint)",
         (TOLD + "test_the_key_is_judged_before_rights_and_lane",),
     ),
     Mutant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 OUTBOX = "actions/outbox.py"
+OBJECTION = "actions/objection.py"
 SETTLE = "actions/settle.py"
 RECONCILE = "actions/reconcile.py"
 BLOCKLIST = "actions/connectors/blocklist.py"
@@ -65,8 +66,8 @@ MUTANTS = (
     Mutant(
         "settle: the lock",
         SETTLE,
-        "        operation = lock(effect.operation_id)\n        moved = _move(",
-        "        operation = Operation.objects.get(id=effect.operation_id)\n        moved = _move(",
+        "        operation = lock(effect.operation_id)\n        change =",
+        "        operation = Operation.objects.get(id=effect.operation_id)\n        change =",
         (
             EFFECTS + "test_what_settles_while_a_later_generation_takes_the_lane_is_not_sent_again",
             EFFECTS + "test_the_operation_is_locked_before_its_effects[_settle]",
@@ -89,8 +90,8 @@ MUTANTS = (
     Mutant(
         "settle: rolling up",
         SETTLE,
-        "            _decide_doubt(attempt, outcome, verified=verified)\n        roll_up(operation)",
-        "            _decide_doubt(attempt, outcome, verified=verified)",
+        "        _record(attempt, outcome, late=not moved)\n        roll_up(operation)",
+        "        _record(attempt, outcome, late=not moved)",
         (EFFECTS + "test_two_effects_that_settle_together_settle_their_operation",),
     ),
     # Leases.
@@ -162,14 +163,14 @@ MUTANTS = (
     # Once more before the call.
     Mutant(
         "objection: rights",
-        OUTBOX,
+        OBJECTION,
         "    if not database.value(_STILL_MAY,",
         "    if False and not database.value(_STILL_MAY,",
         (EFFECTS + "test_who_may_no_longer_ask_is_not_served",),
     ),
     Mutant(
         "objection: the plan",
-        OUTBOX,
+        OBJECTION,
         "if _plan_digest(operation) != bytes(operation.plan_digest):",
         "if False:",
         (EFFECTS + "test_a_plan_that_was_altered_is_not_carried_out",),
@@ -177,8 +178,8 @@ MUTANTS = (
     Mutant(
         "objection: asked before the call",
         "actions/deliver.py",
-        "if objection := outbox.objection(effect):",
-        "if objection := None:",
+        "if found := objection(effect):",
+        "if found := None:",
         (
             EFFECTS + "test_who_may_no_longer_ask_is_not_served",
             EFFECTS + "test_a_plan_that_was_altered_is_not_carried_out",

@@ -4,7 +4,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from console import world
+from actions import keyring
+from console import example, world
 
 
 class Command(BaseCommand):
@@ -14,5 +15,8 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         world.ensure_secret_key(settings.HOME)
         world.sync_catalogue()
+        for ring in (keyring.REALMS, keyring.VALUES):
+            keyring.ensure(settings.HOME, ring)
         if world.ensure_world(settings.HOME):
             self.stdout.write(f"example people and tokens: {settings.HOME / 'credentials.json'}")
+        world.ensure_places(example.places(settings.HOME))

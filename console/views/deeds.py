@@ -1,0 +1,122 @@
+"""What whoever looks at an operation may do next: buttons for verbs, links to forms for the rest."""
+
+from __future__ import annotations
+
+import uuid
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from actions import states, undoable
+from actions.act import SAID
+from actions.history import Present
+from actions.policy import Rights
+from actions.registry import registry
+from actions.standing import Facts
+from actions.states import EffectState, OperationState
+from console import wording
+
+type Deed = dict[str, str]
+
+_UNBEGUN = frozenset({OperationState.AWAITING_APPROVAL, OperationState.APPROVED})
+
+
+def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
+    """What may be done, in order. A button carries a key, so that pressed twice it does it once."""
+    asks = told["action"] in has.asks
+    found = []
+    if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
+        found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
+    found += _back(told, now, has)
+    if asks and now.superseded_by is None:
+        # Only the lane's newest generation can be finished; one after it may have come to nothing.
+        if now.generation == told["generation"] and _unfinished(told):
+            found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
+        again = {"subject": wording.label(told), "again": str(now.generation)}
+        text = "Do it again on purpose"
+        found.append(_form(told["action"], text, "btn-outline-secondary", again))
+    return found
+
+
+def _unfinished(told: Facts) -> bool:
+    failed = any(effect["state"] == EffectState.FAILED for effect in told["effects"])
+    return told["state"] in states.UNFINISHED or (told["state"] == OperationState.PARKED and failed)
+
+
+def _back(told: Facts, now: Present, has: Rights) -> list[Deed]:
+    """The undo of what we changed, or else the opposite of what stands."""
+    newest = now.superseded_by or told
+    action = registry.action(newest["action"])
+    if action.inverse is None:
+        return [{"say": "There is no way back from this."}]
+    if action.inverse not in has.asks:
+        return []
+    inverse = registry.action(action.inverse)
+    if newest is told and may_be_undone(told):
+        href = reverse("operation-undo", args=[told["ref"]])
+        text = f"Undo: {inverse.title[0].lower()}{inverse.title[1:]}"
+        return [{"href": href, "text": text, "class": "btn-primary"}]
+    return [_form(inverse.name, inverse.title, "btn-primary", {"subject": wording.label(told)})]
+
+
+def may_be_undone(told: Facts) -> bool:
+    """Whether it is settled, and we changed something, or may have."""
+    settled = {OperationState.SUCCEEDED, OperationState.PARTIAL, OperationState.PARKED}
+    touched = undoable.changed(told) or undoable.not_known(told)
+    return told["state"] in settled and bool(touched)
+
+
+def new_key() -> str:
+    """The request key of a button on a page, made when the page is."""
+    return f"page-{uuid.uuid4().hex}"
+
+
+def _button(told: Facts, verb: str, text: str, style: str) -> Deed:
+    post = reverse(f"operation-{verb}", args=[told["ref"]])
+    return {"post": post, "text": text, "class": style, "id": verb, "key": new_key()}
+
+
+def _form(action: str, text: str, style: str, query: dict[str, str]) -> Deed:
+    href = f"{reverse('draft-new', args=[action])}?{urlencode(query)}"
+    return {"href": href, "text": text, "class": style}
+
+
+def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]:
+    """The parked effects, each with what to look at and what each answer does."""
+    if told["action"] not in has.asks:
+        return []
+    newest = now.generation == told["generation"]
+    return [
+        {
+            "n": effect["n"],
+            "title": effect["title"],
+            "realm": effect["realm"],
+            "check": f"Look in {effect['title']} itself: is it so that {wording.phrase(told)}? "
+            f"What we know: {effect['message']}",
+            "post": reverse("effect-decide", args=[told["ref"], effect["n"]]),
+            "key": new_key(),
+            "ends": [end for end in _ENDS if newest or end["to"] != EffectState.READY],
+        }
+        for effect in told["effects"]
+        if effect["state"] == EffectState.PARKED
+    ]
+
+
+_ENDS = (
+    {
+        "to": "succeeded",
+        "text": "It is in place",
+        "does": "Noted as done. Nothing is sent; what waits behind it goes on.",
+    },
+    {
+        "to": "failed",
+        "text": "It is not in place: give up",
+        "does": "Noted as failed. Nothing is sent, and what waits behind it is not either.",
+    },
+    {
+        "to": "ready",
+        "text": "It is not in place: try again",
+        "does": "It is sent once more. Where it is in place after all, it may happen twice.",
+    },
+)
+assert {end["to"] for end in _ENDS} == set(SAID)

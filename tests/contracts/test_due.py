@@ -1,0 +1,92 @@
+"""What is due is found by an index, however much is settled, and however much is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from actions import outbox, reconcile
+from actions.outbox import Ring
+from tests.contracts.inside import Still, ban
+
+LEASES = (
+    "SELECT id FROM effect WHERE state = 'executing' AND lease_until < now() ORDER BY lease_until"
+)
+SETTLED, DUE = 100_000, 20_000
+
+
+@pytest.fixture
+def crowded(still: Still) -> Iterator[psycopg.Connection]:
+    """A hundred thousand settled effects and twenty thousand that are due, taken back afterwards."""
+    operation, effect = still.issued(ban("198.19.77.1/32"))
+    with still.database(role="superuser") as at, at.transaction(force_rollback=True):
+        for table in ("operation", "effect"):
+            at.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        at.execute("SET LOCAL session_replication_role = replica")
+        copy(at, "operation", operation, {"ref": "'many_' || n", "state": "'superseded'"})
+        own = {"operation_id": "1000000 + n", "subject_id": "1000000 + n"}
+        state = f"CASE WHEN n <= {DUE} THEN 'ready' ELSE 'succeeded' END"
+        copy(at, "effect", effect, {**own, "state": state, "run_at": "now() - interval '1 hour'"})
+        at.execute("ANALYZE effect")
+        yield at
+    with still.database() as at:
+        at.execute("UPDATE effect SET run_at = now() + interval '1 year' WHERE id = %s", [effect])
+
+
+def copy(at: psycopg.Connection, table: str, row: int, changed: dict[str, str]) -> None:
+    """Copy a row very often, with some columns changed."""
+    found = at.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_name = %s", [table]
+    )
+    changed = {"id": "1000000 + n", "generation": "1000000 + n", **changed}
+    columns = [name for (name,) in found.fetchall()]
+    values = ", ".join(changed.get(name, f"t.{name}") for name in columns)
+    at.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {values}"
+        f" FROM {table} t, generate_series(1, {SETTLED + DUE}) n WHERE t.id = {row}"
+    )
+
+
+def plan(at: psycopg.Connection, sql: str, params: list[object]) -> str:
+    rows = at.execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {sql}", params)
+    return "\n".join(line for (line,) in rows.fetchall())
+
+
+def test_what_is_due_is_found_by_indexes_however_much_there_is(
+    crowded: psycopg.Connection,
+) -> None:
+    steps = plan(crowded, outbox._DUE, [5.0, 50])
+    assert "Index Scan using effect_due" in steps
+    assert "Sort" not in steps and "Seq Scan" not in steps, steps
+    walked = next(line for line in steps.splitlines() if "effect_due" in line)
+    assert int(walked.split("rows=")[2].split(".")[0]) < 100, "it stops once it has enough"
+    for sql in (reconcile._DUE, LEASES):
+        steps = plan(crowded, sql, [])
+        assert "Index" in steps and "Seq Scan" not in steps, steps
+    # Who waits behind a doubt of their lane is passed by.
+    crowded.execute(
+        f"UPDATE effect SET subject_id = 1 WHERE id BETWEEN 1000001 AND {1000000 + DUE}"
+    )
+    crowded.execute(
+        "UPDATE effect SET subject_id = 1, state = 'in_doubt', doubt_until = now()"
+        f" WHERE id = {1000000 + DUE + 1}"
+    )
+    taken = crowded.execute(outbox._DUE, [5.0, 50]).fetchall()
+    assert not [row for row in taken if row[0] > 1_000_000]
+
+
+def test_a_ring_says_since_when_under_which_fence_and_whether_nobody_came(
+    still: Still, networks: Callable[[], str]
+) -> None:
+    (_, late), (_, new) = still.issued(ban(networks())), still.issued(ban(networks()))
+    with still.database() as at:
+        at.execute("UPDATE effect SET run_at = now() - interval '6 s' WHERE id = %s", [late])
+    with still.acting("worker"):
+        rings = {ring.id: ring for ring in outbox.due_rings(1000)}
+        assert list(rings).index(late) < list(rings).index(new)
+        assert outbox.due(1000) == list(rings)
+    ((run_at, realm),) = still.rows("SELECT run_at, realm_id FROM effect WHERE id = %s", new)
+    assert rings[new] == Ring(new, run_at, 0, False, realm)
+    assert rings[late].overdue
