@@ -14,10 +14,11 @@ from typing import Any
 from actions import database, history, keys, subjects
 from actions.answer import Answer, as_told
 from actions.ask import Ask, Decision
-from actions.compare import by_key, may_not
+from actions.compare import may_not
 from actions.errors import NotFound
 from actions.faults import point
 from actions.issue import PASSES, Who, admit, surely, too_many, written
+from actions.keyed import by_key
 from actions.policy import rights
 from actions.registry import registry
 from actions.standing import Facts, Look, Standing, facts, look

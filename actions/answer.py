@@ -9,6 +9,7 @@ from datetime import datetime
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
 from actions.force import in_force, verified
+from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import rights
 from actions.standing import Facts, Overlap, Standing
 
@@ -153,6 +154,7 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "action": made.action,
         "kind": ask.subject.kind,
         "name": ask.subject.name,
+        "label": ask.subject.called or ask.subject.name,
         "state": "approved",
         "desired": dict(made.intent.desired),
         "span": made.intent.span,
@@ -173,21 +175,23 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "arrivals": 1,
         "last_arrival_at": at,
         "incidents": [ask.incident] if ask.incident is not None else [],
-        "effects": [
-            {
-                **effect.row(),
-                "realm": names[effect.realm].name,
-                "realm_id": effect.realm,
-                "title": names[effect.realm].title,
-                "state": "ready",
-                "found": "",
-                "message": "",
-                "attempts": 0,
-                "settled_at": None,
-                "verified_at": None,
-            }
-            for effect in made.effects
-        ],
+        "effects": [_new_effect(effect, made, names[effect.realm]) for effect in made.effects],
+    }
+
+
+def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
+    first = effect.ord == made.effects[0].ord
+    return {
+        **effect.row(),
+        "realm": realm.name,
+        "realm_id": effect.realm,
+        "title": realm.title,
+        "state": "ready" if first else "blocked",
+        "found": "",
+        "message": "",
+        "attempts": 0,
+        "settled_at": None,
+        "verified_at": None,
     }
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from actions import keys, plan
 from actions.catalogue._base import Action
+from actions.registry import registry
 from actions.standing import Facts
 from actions.subjects import Subject
 
@@ -93,11 +94,28 @@ class Decision:
     replayed: bool = False
 
 
+def named(told: Facts) -> str:
+    """The subject in an answer: `203.0.113.7/32`, `account payments-db:alice`."""
+    kind, name = told.get("kind", "network"), str(told.get("label") or told["name"])
+    return name if kind == "network" else f"{kind} {name}"
+
+
 def done_by(told: Facts) -> str:
-    """Who asked for an operation, for what and when, and its state, in a sentence."""
+    """Who asked for an operation, for what and when, its state, and what came of it."""
     at = datetime.fromisoformat(told["requested_at"])
     state = told["state"].replace("_", " ")
     return (
-        f"{told['requested_by']} asked for {told['action']} of {told['name']} "
+        f"{told['requested_by']} asked for {told['action']} of {named(told)} "
         f"at {at:%-d %b %Y %H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
+        f"{_came_of(told)}"
     )
+
+
+def _came_of(told: Facts) -> str:
+    """What the outside system named: ` Already version 42, in place in payments-db.`"""
+    result = registry.result(told["action"], told["effects"])
+    if "version" not in result:
+        return ""
+    places = result.get("in_place")
+    where = f", in place in {', '.join(places)}" if isinstance(places, list) and places else ""
+    return f" Already version {result['version']}{where}."

@@ -7,17 +7,17 @@ deciding again if somebody else was first, is `actions.issue`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from actions import keys, plan, states, undoable
+from actions import plan, spared, states, undoable
 from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
-from actions.errors import ParamsRefused
 from actions.force import drifted
-from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
+from actions.keyed import by_key
+from actions.standing import Facts, Standing, intent_of
+from actions.subjects import width_refusal
 
-KEY_CLOSES_AFTER = timedelta(hours=24)
 DRAFT_GOES_STALE_AFTER = timedelta(minutes=30)
 TOO_SOON = timedelta(seconds=0.8)
 
@@ -33,13 +33,17 @@ class Case:
     standing: Facts | None  # what stands, and so is compared with what is asked
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
     drifted: bool = False  # what stands was enough, but a fresh look found the world otherwise
+    left: tuple[str, ...] = ()  # why realms that could do it are left as they are
 
 
 def consider(ask: Ask, seen: Standing) -> Case:
     """Resolve what is asked as of the moment that was seen. Raises ParamsRefused."""
     # A draft's end was made absolute when the draft was made, and comes out the same again.
     intent = ask.action.resolve(ask.params, ask.draft.created_at if ask.draft else seen.now)
-    planned = plan.make(ask.action, ask.subject, intent, undoable.realms(ask, seen))
+    because = () if ask.incident is None else (ask.incident,)
+    intent = replace(intent, incidents=frozenset(because))
+    realms, left = spared.reached(ask, seen, intent)
+    planned = plan.make(ask.action, ask.subject, intent, realms)
     standing, failed = seen.standing, _failed(seen)
     relation = _relation(ask.action, standing, intent, planned, seen)
     finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
@@ -49,7 +53,7 @@ def consider(ask: Ask, seen: Standing) -> Case:
     drift = relation is Relation.COVERED and standing is not None and _drifted(standing, seen)
     # Never put back under the old operation: it takes a generation of its own, asked for by somebody.
     relation = Relation.MORE if drift else relation
-    return Case(ask, seen, intent, planned, standing, relation, drift)
+    return Case(ask, seen, intent, planned, standing, relation, drift, left)
 
 
 def _drifted(standing: Facts, seen: Standing) -> bool:
@@ -67,7 +71,8 @@ def _relation(
 ) -> Relation | None:
     if standing is None:
         return None
-    relation = action.compare(intent_of(standing), intent, seen.now)
+    stands = replace(intent_of(standing), read=seen.read)
+    relation = action.compare(stands, intent, seen.now)
     if relation is not Relation.COVERED:
         return relation
     has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
@@ -79,55 +84,6 @@ def _relation(
     }
     beneath = standing is not seen.newest
     return Relation.MORE if lacks or (unfinished and beneath) else relation
-
-
-def by_key(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision | None:
-    """What follows from the request key alone, before what was asked is even read again."""
-    key, told = seen.key, seen.keyed
-    if key is None:
-        return None
-    if key.rules != keys.RULES or key.fingerprint != fingerprint:
-        return _key_reused(told)
-    if told is not None:
-        exact = _exact_under(ask, seen, key, told)
-        return Decision(
-            "existing", "same_key", done_by(told), 200, told, exact=exact, replayed=True
-        )
-    if seen.now - key.first_seen_at < KEY_CLOSES_AFTER:
-        return None
-    return Decision(
-        "stale",
-        "key_closed",
-        "This key was first used more than 24 hours ago and led to nothing. "
-        "Nothing changed. Ask again under a new key.",
-        412,
-    )
-
-
-def _exact_under(ask: Ask, seen: Standing, key: KeySeen, told: Facts) -> bool:
-    """Whether what the key led to has the very end that was asked for when the key first came."""
-    asked_at = ask.draft.created_at if ask.draft else key.first_seen_at
-    own = told.get("requested_by_id") == str(seen.caller_id)
-    try:
-        asked, stands = ask.action.resolve(ask.params, asked_at), intent_of(told)
-    except ParamsRefused:  # it was judged later than it first came, and made sense then
-        return own
-    if asked.until == stands.until:
-        return True
-    # A length was made an end a moment before the key was written down, by whoever made it.
-    return own and asked.span is not None and asked.span == stands.span
-
-
-def _key_reused(told: Facts | None) -> Decision:
-    what = f" It made {told['ref']}." if told else ""
-    return Decision(
-        "key_reused",
-        "key_reused",
-        f"This key was used before, for something else.{what} Nothing changed. "
-        "Send what you want now under a new key.",
-        422,
-        told,
-    )
 
 
 def may_not(ask: Ask, seen: Standing) -> Decision | None:
@@ -173,6 +129,13 @@ def _stale(case: Case) -> Decision | None:
         return _gone_stale(case, "moved", f"You saw generation {ask.seen}.")
     if case.relation is Relation.OPPOSED and ask.seen is None and _against_a_person(case):
         return _gone_stale(case, "against_a_person", "A person decided otherwise meanwhile.")
+    if case.relation is Relation.LAPSED and not _orders_again(case):
+        return _gone_stale(
+            case,
+            "too_long_ago",
+            "That it was done is too long ago to be enough. If it must happen again, say so: "
+            "again, the generation that you have seen, and a reason of its own.",
+        )
     return _stale_draft(case)
 
 
@@ -256,6 +219,9 @@ def _conflict(case: Case) -> Decision | None:
 def _limits(case: Case) -> Decision | None:
     if too_wide := width_refusal(case.ask.subject):
         return _refused(too_wide.code, too_wide.message, 403)
+    if not case.plan.effects and case.left:
+        also = " To do it anyway, ask for that." if case.ask.action.params else ""
+        return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
         return _refused("no_realm", "No system is set up that could do this.", 403)
     standing = case.standing

@@ -7,9 +7,8 @@ from actions.act import Case, Verb, act
 from actions.answer import Answer
 from actions.ask import Decision, done_by
 from actions.issue import Who
-from actions.standing import width_refusal
 from actions.states import EffectState, OperationState
-from actions.subjects import RULES, Subject
+from actions.subjects import RULES, Subject, width_refusal
 
 _UNDER_WAY = states.HOLDING | {OperationState.AWAITING_APPROVAL}
 

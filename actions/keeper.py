@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import ends, outbox, reconcile
+from actions import ends, outbox, reconcile, values
 from actions.bell import Bell
 from actions.hands import Hands
 from actions.models import Heartbeat
@@ -127,6 +127,7 @@ _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     ends.end_due,
     outbox.expire_unbegun,
     outbox.roll_up_unseen,
+    values.erase_due,
 )
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from actions import database
-from actions.models import Arrival, EntryGroupGrant, EntryUserGrant, Incident
+from actions.models import Arrival, EntryGroupGrant, EntryUserGrant, Incident, Subject
 from actions.policy import granted
 
 MOST_INCIDENTS = 50
@@ -235,3 +235,8 @@ def last_arrivals(operations: Sequence[int], most: int = 50) -> list[Arrived]:
             "at", "request__caller__username", "via", "token__name", "disposition", "operation__ref"
         )[:most]
     ]
+
+
+def acted_on(kind: str, name: str) -> bool:
+    """Whether anything was ever done to a subject of that canonical name."""
+    return Subject.objects.filter(kind=kind, name=name).exists()

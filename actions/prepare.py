@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from actions import keys, read
+from actions import keys, naming, read
 from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
 from actions.compare import consider, decide
@@ -100,7 +100,7 @@ def ask_of(draft: Draft, via: str) -> Ask:
     )
     return Ask(
         action=registry.action(draft.action),
-        subject=Subject(draft.subject_kind, draft.subject_name, draft.subject_rules),
+        subject=naming.called(Subject(draft.subject_kind, draft.subject_name, draft.subject_rules)),
         params=draft.params,
         reason=draft.reason,
         key=draft.id,

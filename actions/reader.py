@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F, Q
 from psycopg.types.json import Jsonb
 
-from actions import adapters, database
+from actions import adapters, database, naming
 from actions.connectors._base import Unreadable
 from actions.models import Reading
 
@@ -131,6 +131,8 @@ def _look(row: Reading) -> tuple[Mapping[str, Any] | None, str]:
             "SELECT version FROM realm WHERE id = %(id)s", {"id": str(row.realm_id)}
         )
         connector = adapters.connector(str(row.realm_id), version)
+        if row.capability == naming.FIND:
+            return naming.take(row, connector), ""
         return connector.read(row.capability, row.kind, row.name), ""
     except Unreadable as why:
         return None, str(why)[:500]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib import metadata
@@ -66,6 +66,20 @@ class Registry:
         if not isinstance(name, str) or name not in self._actions:
             raise NotFound("unknown_action", "There is no such action in the catalogue.")
         return self._actions[name]
+
+    def holds(self, name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+        """What the action says of `known`; once it has left the catalogue, whether they are equal."""
+        action = self._actions.get(name)
+        return known == wanted if action is None else action.holds(known, wanted)
+
+    def makes(self, capability: str) -> bool:
+        """Whether something is made for it, such as a new password, that is shown to who asked."""
+        return any(self._connectors[n].offers[capability].makes for n in self.offering(capability))
+
+    def result(self, name: str, effects: Iterable[Mapping[str, Any]]) -> dict[str, object]:
+        """What the action reads out of its effects; nothing once it has left the catalogue."""
+        action = self._actions.get(name)
+        return {} if action is None else action.result(effects)
 
     def actions(self) -> tuple[Action, ...]:
         """Every action, by group and title."""

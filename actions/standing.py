@@ -15,7 +15,6 @@ from uuid import UUID
 
 from actions import database, states, subjects
 from actions.catalogue._base import Action, Intent
-from actions.errors import SubjectRefused
 from actions.plan import RealmNow, connectors_for
 from actions.subjects import Subject
 
@@ -58,7 +57,7 @@ class Reading:
 class Known:
     """What is last known of one realm of a lane: what its last effect left, and a later look at it.
 
-    `asked` is for how many seconds a look has been due; None when none is.
+    `asked` is for how many seconds a look has been due; None when none is. `found` as `Last` has it.
     """
 
     realm: str
@@ -69,6 +68,7 @@ class Known:
     connector: str = ""
     reading: Reading | None = None
     asked: float | None = None
+    found: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,12 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
+
+    @property
+    def read(self) -> Mapping[str, object]:
+        """What was read of the lane since it was settled; an action may compare by it."""
+        looks = (k.reading.facts for k in self.known if k.reading and k.reading.facts)
+        return {name: value for facts in looks for name, value in facts.items()}
 
     @property
     def generation(self) -> int:
@@ -236,6 +242,7 @@ def _known(row: Mapping[str, Any]) -> Known:
         row["connector"],
         reading,
         read.get("asked"),
+        row["found"],
     )
 
 
@@ -298,17 +305,12 @@ def intent_of(facts: Facts) -> Intent:
     """The intent that an operation stands for."""
     ends_at = facts["ends_at"]
     return Intent(
-        facts["desired"], datetime.fromisoformat(ends_at) if ends_at else None, facts["span"]
+        facts["desired"],
+        datetime.fromisoformat(ends_at) if ends_at else None,
+        facts["span"],
+        datetime.fromisoformat(facts["requested_at"]),
+        frozenset(facts["incidents"]),
     )
-
-
-def width_refusal(subject: Subject) -> SubjectRefused | None:
-    """Why the subject is wider than may be acted on at once, or None."""
-    try:
-        subjects.check_width(subject)
-    except SubjectRefused as refusal:
-        return refusal
-    return None
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from socket import inet_ntoa
 from typing import Final
 
+from actions import realm_names
 from actions.errors import SubjectRefused
 
 type Network = IPv4Network | IPv6Network
@@ -66,6 +67,8 @@ class Subject:
     kind: str
     name: str
     rules: int
+    called: str = field(default="", compare=False)
+    """What it is called now, where that is not its name: it changes, and identifies nothing."""
 
     @property
     def realm(self) -> str | None:
@@ -79,9 +82,9 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """What people read: the name, and a single address without its /32 or /128."""
+        """What people read: what it is called, and a single address without its /32 or /128."""
         if self.kind != "network":
-            return self.name
+            return self.called or self.name
         return self.name.removesuffix("/128" if ":" in self.name else "/32")
 
 
@@ -103,7 +106,8 @@ def parse(kind: object, name: object) -> Subject:
 def canonical(kind: object, name: object) -> Subject:
     """The subject that `kind` and `name` mean, however wide.
 
-    SubjectRefused: `unknown_kind`, `bad_network`.
+    SubjectRefused: `unknown_kind`, `bad_network`, `bad_account`, `bad_secret`, and `needs_look`
+    for an account that is given by what it is called.
     """
     if type(kind) is not str or kind not in _KINDS:
         raise _unknown_kind(kind)
@@ -129,6 +133,15 @@ def check_width(subject: Subject) -> None:
         f"{because}. Name narrower networks, each on its own.",
         {"name": subject.name, "prefix": network.prefixlen, "floor": floor},
     )
+
+
+def width_refusal(subject: Subject) -> SubjectRefused | None:
+    """Why the subject is wider than may be acted on at once, or None."""
+    try:
+        check_width(subject)
+    except SubjectRefused as refusal:
+        return refusal
+    return None
 
 
 # Cached, for the same subject comes again and again, and an IPv6 address has 96 of them (0.3 ms).
@@ -167,7 +180,11 @@ def _network(name: object) -> str:
     return f"{_address(network.network_address)}/{network.prefixlen}"
 
 
-_KINDS: Final[dict[str, Callable[[object], str]]] = {"network": _network}
+_KINDS: Final[dict[str, Callable[[object], str]]] = {
+    "network": _network,
+    "account": realm_names.account,
+    "secret": realm_names.secret,
+}
 
 
 def _read(text: str, *, strict: bool = True) -> Network:

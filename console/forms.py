@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from django import forms
 
@@ -21,6 +21,22 @@ _LENGTHS = (
     ("other", "Other, below"),
 )
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d)(:\d\d)?( ?UTC|Z)?", re.ASCII)
+
+
+class ParamFields(Protocol):
+    """The fields of one kind of parameter, and both ways between them and what the API takes."""
+
+    @staticmethod
+    def fields() -> dict[str, forms.Field]: ...
+    @staticmethod
+    def params(cleaned: Mapping[str, Any]) -> dict[str, object]: ...
+    @staticmethod
+    def initial(params: Mapping[str, Any]) -> dict[str, object]:
+        """What the fields held when they gave `params`."""
+        ...
+
+    @staticmethod
+    def field_of(name: str) -> str: ...
 
 
 class EndFields:
@@ -53,7 +69,6 @@ class EndFields:
 
     @staticmethod
     def initial(params: Mapping[str, Any]) -> dict[str, object]:
-        """What the fields held when they gave `params`: the other way round."""
         if "until" in params:
             until = params["until"]
             return {"length": "other", "other": _typed(until)} if until else {"length": "none"}
@@ -75,7 +90,98 @@ def _typed(until: str) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
-KINDS = {"end": EndFields}
+class MomentFields:
+    """The parameter kind `moment`: one that has passed; left empty, it is now."""
+
+    @staticmethod
+    def fields() -> dict[str, forms.Field]:
+        return {
+            "before": forms.CharField(
+                label="Opened before, in UTC",
+                help_text="Such as 2026-11-25 02:14. Left empty: now.",
+                required=False,
+                max_length=40,
+            )
+        }
+
+    @staticmethod
+    def params(cleaned: Mapping[str, Any]) -> dict[str, object]:
+        typed = (cleaned.get("before") or "").strip()
+        if not typed:
+            return {}
+        match = _MOMENT.fullmatch(typed)
+        return {"before": f"{match[1]}T{match[2]}{match[3] or ':00'}Z" if match else typed}
+
+    @staticmethod
+    def initial(params: Mapping[str, Any]) -> dict[str, object]:
+        return {"before": _typed(params["before"])} if "before" in params else {}
+
+    @staticmethod
+    def field_of(name: str) -> str:
+        return "before"
+
+
+class LengthFields:
+    """The parameter kind `length`: how long something overlaps what it follows."""
+
+    @staticmethod
+    def fields() -> dict[str, forms.Field]:
+        return {
+            "overlap": forms.CharField(
+                label="How long the old value stays valid beside the new one",
+                help_text="Such as 15m or 2h, at most 12h; 0m for not at all.",
+                initial="15m",
+                required=False,
+                max_length=40,
+            )
+        }
+
+    @staticmethod
+    def params(cleaned: Mapping[str, Any]) -> dict[str, object]:
+        typed = (cleaned.get("overlap") or "").strip()
+        return {"overlap": typed} if typed else {}
+
+    @staticmethod
+    def initial(params: Mapping[str, Any]) -> dict[str, object]:
+        return {"overlap": params.get("overlap", "")}
+
+    @staticmethod
+    def field_of(name: str) -> str:
+        return "overlap"
+
+
+class YesFields:
+    """The parameter kind `yes`: something that is done only where it is ticked."""
+
+    @staticmethod
+    def fields() -> dict[str, forms.Field]:
+        return {
+            "also_not_ours": forms.BooleanField(
+                label="Restore it also where it was not we who suspended it",
+                help_text="An account that was disabled before us stays so unless you tick this.",
+                required=False,
+            )
+        }
+
+    @staticmethod
+    def params(cleaned: Mapping[str, Any]) -> dict[str, object]:
+        return {"also_not_ours": True} if cleaned.get("also_not_ours") else {}
+
+    @staticmethod
+    def initial(params: Mapping[str, Any]) -> dict[str, object]:
+        return {"also_not_ours": bool(params.get("also_not_ours"))}
+
+    @staticmethod
+    def field_of(name: str) -> str:
+        return "also_not_ours"
+
+
+KINDS: dict[str, type[ParamFields]] = {
+    "end": EndFields,
+    "moment": MomentFields,
+    "length": LengthFields,
+    "yes": YesFields,
+}
 
 
 class AskForm(forms.Form):
@@ -141,6 +247,9 @@ def filled_in(action: Action, params: Mapping[str, Any]) -> dict[str, object]:
 
 _SUBJECT_HELP = {
     "network": "One address or a range, such as 203.0.113.7 or 203.0.113.0/24.",
+    "account": "The realm, a colon and the name there, such as payments-db:alice. "
+    "The next page shows whose name that is now.",
+    "secret": "The realm, a colon and the slot there, such as payments-db:app_rw.",
 }
 
 

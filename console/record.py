@@ -68,6 +68,12 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
             return f"Its time was over: ended by {body['operation']}"
         case "end.void":
             return f"Its time was over, and nothing was ended: {body['why']}"
+        case "value.shown":
+            return f"The new value was shown to who asked, by {body['via']}"
+        case "value.acknowledged":
+            return "Who asked says that they have the new value"
+        case "value.erased":
+            return f"The new value was erased: {body['why']}"
         case _:
             return kind.replace(".", " ")
 

@@ -14,6 +14,7 @@ from console.views import (
     log,
     operations,
     subjects,
+    values,
     verbs,
 )
 
@@ -32,6 +33,8 @@ urlpatterns = [
     path("operations/<str:ref>", operations.show, name="operation"),
     path("operations/<str:ref>/check", operations.check, name="operation-check"),
     path("operations/<str:ref>/live", operations.live, name="operation-live"),
+    path("operations/<str:ref>/value", values.show, name="value"),
+    path("operations/<str:ref>/value/acknowledge", values.acknowledge, name="value-acknowledge"),
     path("operations/<str:ref>/finish", verbs.finish, name="operation-finish"),
     path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),
     path("operations/<str:ref>/undo", verbs.undo_it, name="operation-undo"),

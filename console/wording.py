@@ -69,7 +69,7 @@ def clock(text: str | datetime) -> str:
 
 def label(told: Facts) -> str:
     """The subject as people read it."""
-    return Subject(told["kind"], told["name"], 0).label
+    return Subject(told["kind"], told["name"], 0, told.get("label") or "").label
 
 
 def phrase(told: Facts) -> str:
@@ -253,6 +253,8 @@ _BY_CODE = {
     "key_closed": "Not done: this draft is too old",
     "plan_changed": "Not done: what it would do has changed since you saw it",
     "unauthenticated": "Not done: you have been signed out",
+    "not_ours": "Not done: it was not we who disabled it",
+    "too_long_ago": "Not done: it was done before, too long ago to count",
     "begun": "Not cancelled: it has begun",
     "no_inverse": "Not undone: there is no way back",
     "not_parked": "Not done: nobody has to decide this",

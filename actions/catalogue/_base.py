@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
@@ -20,6 +20,7 @@ class Relation(StrEnum):
     COVERED = "covered"  # what stands is enough
     MORE = "more"  # the same direction, further
     OPPOSED = "opposed"  # the other direction
+    LAPSED = "lapsed"  # it was enough, but too long ago to say so: whoever asks must see it first
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,30 @@ class Intent:
 
     `desired` holds JSON values; `until` None means no end; `span` is the length in seconds when
     the end was given as a length, else None.
+
+    The rest is what goes with it and is not part of it: when it was asked (None while it is being
+    asked), because of which incidents, and what was read of the subject since.
     """
 
     desired: Values
     until: datetime | None = None
     span: int | None = None
+    at: datetime | None = field(default=None, compare=False)
+    incidents: frozenset[int] = field(default=frozenset(), compare=False)
+    read: Values = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What was last done on the lane in one realm: `state` is an effect's, `found` an outcome's.
+
+    `found` is the most that we can be said to have changed since it was otherwise: `changed`,
+    `not_known`, `so_already`, or "" while nothing is settled.
+    """
+
+    desired: Values
+    state: str
+    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +139,18 @@ class Action(ABC):
     def holds(self, known: Values, wanted: Values) -> bool:
         """Whether an effect that left things as `known` is in force still where `wanted` was."""
         return known == wanted
+
+    def spares(self, intent: Intent, last: Last | None) -> str:
+        """Why a realm is left as it is, in a sentence; "" when it is not. `last` None: no record."""
+        return ""
+
+    def warns(self, intent: Intent, last: Last | None) -> str:
+        """What a person should know of a realm before they confirm, in a sentence, or ""."""
+        return ""
+
+    def result(self, effects: Iterable[Values]) -> dict[str, object]:
+        """What came of it that the outside systems named, such as a version; of facts' effects."""
+        return {}
 
     @abstractmethod
     def preview(self, subject: Subject, intent: Intent) -> Preview:

@@ -12,10 +12,16 @@ LONGEST = timedelta(days=3660)
 _LENGTH = re.compile(r"([1-9][0-9]{0,8})(s|m|h|d)", re.ASCII)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_ACCEPTED = (
+_END = (
     'Give "for" as a length such as "45m", "24h" or "7d", or "until" as a moment with its zone '
     'such as "2026-11-25T02:14:00Z", or "until": null for no end.'
 )
+_ACCEPTED = {
+    "for": _END,
+    "until": _END,
+    "before": 'Give a moment with its zone such as "2026-11-24T02:14:00Z".',
+    "overlap": 'Give a length such as "15m" or "2h", or "0m".',
+}
 
 SCHEMAS: dict[str, Mapping[str, object]] = {
     "for": {"type": "string", "pattern": "^[1-9][0-9]{0,8}(s|m|h|d)$", "examples": ["24h"]},
@@ -29,23 +35,31 @@ def moment(value: datetime) -> str:
 
 
 def _refuse(field: str, what: str) -> ParamsRefused:
-    return ParamsRefused("bad_end", f"{what} {_ACCEPTED}", {"field": field})
+    accepted = _ACCEPTED.get(field, _ACCEPTED["until"])
+    return ParamsRefused("bad_end", f"{what} {accepted}", {"field": field})
 
 
-def _length(text: object) -> int:
+def length(text: object, field: str, none: str = "") -> int:
+    """Seconds of a length such as "45m"; `none` is a number that may stand for no time at all.
+
+    Raises ParamsRefused `bad_end` naming `field`.
+    """
+    if none and isinstance(text, str) and text[:-1] == none and text[-1] in _UNITS:
+        return 0
     match = _LENGTH.fullmatch(text) if isinstance(text, str) else None
     if match is None:
-        raise _refuse("for", "That is not a length of time.")
+        raise _refuse(field, "That is not a length of time.")
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _instant(text: object) -> datetime:
+def instant(text: object, field: str) -> datetime:
+    """A moment with its zone, in UTC. Raises ParamsRefused `bad_end` naming `field`."""
     if not isinstance(text, str) or not _MOMENT.fullmatch(text):
-        raise _refuse("until", "That is not a moment with its zone.")
+        raise _refuse(field, "That is not a moment with its zone.")
     try:
         return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _refuse("until", "There is no such moment.") from None
+        raise _refuse(field, "There is no such moment.") from None
 
 
 def _whole_milliseconds(value: datetime) -> datetime:
@@ -62,10 +76,10 @@ def resolve(params: Mapping[str, object], now: datetime) -> tuple[datetime | Non
         raise _refuse("for", "How long is missing." if "for" not in params else "Two ends.")
     if "until" in params and params["until"] is None:
         return None, None
-    span = _length(params["for"]) if "for" in params else None
+    span = length(params["for"], "for") if "for" in params else None
     if span is not None and span > LONGEST.total_seconds():
         raise _refuse("for", "That is longer than ten years.")
-    end = now + timedelta(seconds=span) if span is not None else _instant(params["until"])
+    end = now + timedelta(seconds=span) if span is not None else instant(params["until"], "until")
     if end <= now:
         raise _refuse("until", "That moment has passed.")
     if end > now + LONGEST:

@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ('key_id', models.CharField(max_length=20)),
                 ('sealed', models.BinaryField(null=True)),
                 ('made_at', models.DateTimeField()),
+                ('acknowledged_at', models.DateTimeField(null=True)),
                 ('erased_at', models.DateTimeField(null=True)),
             ],
             options={
@@ -139,6 +140,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='madevalue',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('erased_at__isnull', False), ('sealed__isnull', True)), models.Q(('erased_at__isnull', True), ('sealed__isnull', False)), _connector='OR'), name='made_value_is_there_until_erased'),
+        ),
+        migrations.AddIndex(
+            model_name='madevalue',
+            index=models.Index(condition=models.Q(('sealed__isnull', False)), fields=['made_at'], name='made_value_there'),
         ),
         migrations.AddIndex(
             model_name='reading',

@@ -40,6 +40,11 @@ class Migration(migrations.Migration):
         ),
         sql("issue.sql"),
         sql("issue_end.sql"),
+        sql("values.sql"),
+        sql(
+            "naming.sql",
+            may_see_realm=granted("realm", "see_realm", "m.id", "p_caller"),
+        ),
         sql("verbs.sql"),
         sql("grants.sql"),
     ]

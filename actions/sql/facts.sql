@@ -23,10 +23,11 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
   ) AS facts
   FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id;
 
--- [{realm, desired, state, generation, operation, capability, reading}]: the last effect of each realm
--- that may have changed it, and the look that was taken at it or is asked for. What was read before
+-- [{realm, desired, state, generation, operation, capability, found, reading}]: the last effect of each
+-- realm that may have changed it, and the look that was taken at it or is asked for. What was read before
 -- that effect settled says nothing of what it left: `later` is false then. Ages in seconds; `asked` is
--- null unless a look is due.
+-- null unless a look is due. `found` is the most that we can be said to have changed there since it was
+-- last otherwise: who suspends an account twice has still suspended it, though it was so already.
 -- Last by its id: an effect may touch a lane that is not its operation's, where generations do not compare.
 CREATE OR REPLACE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('realm', k.realm_id, 'desired', k.desired,
@@ -36,9 +37,18 @@ CREATE OR REPLACE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jso
                'age', extract(epoch FROM clock_timestamp() - r.taken_at),
                'later', coalesce(r.taken_at > k.settled_at, false),
                'asked', CASE WHEN r.taken_at IS NULL OR r.asked_at > r.taken_at
-                             THEN extract(epoch FROM clock_timestamp() - r.asked_at) END) END)), '[]'::jsonb)
-    FROM (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state, e.generation, e.operation_id,
-                 e.capability, e.settled_at
+                             THEN extract(epoch FROM clock_timestamp() - r.asked_at) END) END,
+           'found', CASE WHEN k.state <> 'succeeded' THEN ''
+             WHEN k.found = 'changed' THEN k.found ELSE coalesce((SELECT s.found FROM effect s
+             WHERE s.subject_id = p_subject AND s.lane = p_lane AND s.realm_id = k.realm_id AND s.id <= k.id
+               AND s.state = 'succeeded' AND s.desired = k.desired
+               AND NOT EXISTS (SELECT FROM effect d WHERE d.subject_id = p_subject AND d.lane = p_lane
+                     AND d.realm_id = k.realm_id AND d.id > s.id AND d.id < k.id AND d.state = 'succeeded'
+                     AND d.desired <> k.desired)
+             ORDER BY array_position(ARRAY['changed', 'not_known', 'so_already'], s.found::text) LIMIT 1), '') END)),
+           '[]'::jsonb)
+    FROM (SELECT DISTINCT ON (e.realm_id) e.id, e.found, e.realm_id, e.desired, e.state, e.generation,
+                 e.operation_id, e.capability, e.settled_at
             FROM effect e
            WHERE e.subject_id = p_subject AND e.lane = p_lane
              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')

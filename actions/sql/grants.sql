@@ -34,6 +34,7 @@ GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT INSERT ON incident TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append, ask_readings TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION ask_name, value_state, show_value, acknowledge_value TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;
@@ -51,7 +52,7 @@ GRANT DELETE, UPDATE (taken_at, facts, message) ON reading TO steadyhand_worker;
 GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
 GRANT SELECT, INSERT ON made_value TO steadyhand_worker;
 GRANT UPDATE (sealed, erased_at) ON made_value TO steadyhand_worker;
-GRANT EXECUTE ON FUNCTION issue_end, log_append TO steadyhand_worker;
+GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;
 
 -- Auditor: reads what happened, and who; no password, session or token.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_auditor;

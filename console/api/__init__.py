@@ -11,7 +11,16 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from actions.errors import NotRecorded, Refusal
-from console.api import catalogue, drafts, incidents, operations, requests, subjects, verbs
+from console.api import (
+    catalogue,
+    drafts,
+    incidents,
+    operations,
+    requests,
+    subjects,
+    values,
+    verbs,
+)
 from console.api.errors import of_refusal, problem
 from console.views import lists
 
@@ -27,6 +36,7 @@ api = NinjaAPI(
 api.add_router("/actions", catalogue.router)
 api.add_router("/drafts", drafts.router)
 api.add_router("/operations", operations.router)
+api.add_router("/operations", values.router)
 api.add_router("/operations", verbs.router)
 api.add_router("/requests", requests.router)
 api.add_router("/subjects", subjects.router)

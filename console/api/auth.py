@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models.functions import Now
 from django.http import HttpRequest
@@ -66,3 +68,8 @@ def principal(request: HttpRequest, scope: str) -> Principal:
     proven = Principal(token.caller, token, frozenset(token.scopes))
     proven.require(scope)
     return proven
+
+
+def asker(request: HttpRequest) -> Callable[[str], UUID]:
+    """Proves who asks for an action, by its name, where something must be looked up for them."""
+    return lambda action: principal(request, f"ask:{action}").caller.id

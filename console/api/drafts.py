@@ -12,7 +12,7 @@ from actions import prepare, read
 from actions.policy import rights
 from console import waiting
 from console.api import shapes
-from console.api.auth import bearer, principal
+from console.api.auth import asker, bearer, principal
 from console.api.operations import seen_of
 
 router = Router(tags=["drafts"])
@@ -30,7 +30,7 @@ def create(request: HttpRequest) -> HttpResponse:
     """A draft: its id is the Idempotency-Key to confirm it under, within 30 minutes."""
     sees = rights(principal(request, "read").caller.id).sees
     body = shapes.read(request, shapes.OperationIn)
-    ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen))
+    ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen), asker(request))
     made = prepare.prepare(bearer(request), replace(ask, via="api"), waiting.for_reading)
     response = JsonResponse(_shape(made, sees), status=201)
     response["Location"] = f"/api/v1/drafts/{made.draft.id}"
@@ -50,7 +50,7 @@ def _shape(made: prepare.Prepared, sees: Collection[str]) -> dict[str, object]:
     return {
         "draft": draft.id,
         "action": draft.action,
-        "subject": {"kind": draft.subject_kind, "name": draft.subject_name},
+        "subject": shapes.subject(draft.subject_kind, draft.subject_name, made.plan.subject.called),
         "seen": draft.seen,
         "plan": made.plan.content,
         "digest": made.plan.digest.hex(),

@@ -21,7 +21,7 @@ from actions.policy import rights
 from actions.standing import Facts
 from console import waiting
 from console.api import shapes
-from console.api.auth import bearer, principal
+from console.api.auth import asker, bearer, principal
 from console.api.errors import of_refusal, problem
 
 router = Router(tags=["operations"])
@@ -73,7 +73,7 @@ def _ask(request: HttpRequest) -> Ask:
     body = shapes.read(request, shapes.OperationIn)
     seen = seen_of(request, body.seen)
     if body.draft is None:
-        return shapes.ask_of(body, key, seen)
+        return shapes.ask_of(body, key, seen, asker(request))
     if body.model_fields_set - {"draft"}:
         raise ParamsRefused("bad_body", "A draft says it all; send nothing beside it.", {})
     ask = prepare.ask_of(prepare.find(body.draft), "api")

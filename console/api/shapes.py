@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from actions import keys, subjects
+from actions import keys, naming
 from actions import read as read_state
 from actions.answer import Answer
 from actions.ask import Ask
@@ -129,8 +130,11 @@ def _action(name: str) -> Action:
         raise NotFound(unknown.code, message, {"disposition": "refused"}) from None
 
 
-def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
-    """What the body asks for, canonical. Raises Refusal, ParamsRefused or SubjectRefused."""
+def ask_of(body: OperationIn, key: str, seen: int | None, caller: Callable[[str], UUID]) -> Ask:
+    """What the body asks for, canonical. Raises Refusal, ParamsRefused or SubjectRefused.
+
+    `caller` proves who asks for the action of that name, where a name must be looked up for them.
+    """
     if body.action is None or body.subject is None:
         raise ParamsRefused(
             "bad_body", "Name an action and a subject, or a draft. Nothing changed.", {}
@@ -143,7 +147,8 @@ def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
             "Nothing changed.",
             {"field": "seen"},
         )
-    subject = subjects.canonical(body.subject.kind, body.subject.name)
+    asked = body.action
+    subject = naming.subject(body.subject.kind, body.subject.name, lambda: caller(asked), key)
     reason, incident = reason_of(body.reason), incident_number(body.incident)
     # Last, so that a faulty request is told the same whether there is such an action or not.
     action = _action(body.action)
@@ -192,12 +197,16 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
         "key": key,
         "url": f"/api/v1/operations/{facts['ref']}",
         "action": facts["action"],
-        "subject": {"kind": facts["kind"], "name": facts["name"]},
+        "subject": subject(facts["kind"], facts["name"], facts.get("label")),
         "lane": facts["lane"],
         "generation": facts["generation"],
         "state": facts["state"],
         "desired": {**facts["desired"], "until": _utc(facts["ends_at"])},
-        "result": {"done": done, "of": len(facts["effects"])},
+        "result": {
+            "done": done,
+            "of": len(facts["effects"]),
+            **registry.result(facts["action"], facts["effects"]),
+        },
         "because": facts["because"] or None,
         "undoes": facts["undoes"],
         "requested_by": facts["requested_by"],
@@ -209,6 +218,11 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
         "effects": [_effect(key, effect) for effect in facts["effects"]],
         "arrivals": {"count": facts["arrivals"], "last_at": _utc(facts["last_arrival_at"])},
     }
+
+
+def subject(kind: str, name: str, label: str | None = None) -> dict[str, str]:
+    """A subject: what it is called too, where that is not its name."""
+    return {"kind": kind, "name": name} | ({"label": label} if label and label != name else {})
 
 
 def _utc(text: str | None) -> str | None:

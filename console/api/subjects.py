@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
-from actions import history, subjects
+from actions import history, naming
 from actions.history import Lane
 from actions.policy import rights
 from console.api import shapes
@@ -17,12 +17,16 @@ router = Router(tags=["subjects"])
 @router.get("", summary="Read one subject", response={200: dict})
 def show(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     """Lanes with their generations. With one lane, its generation is the ETag, for If-Match."""
-    sees = rights(principal(request, "read").caller.id).sees
-    subject = subjects.canonical(kind, name)
+    caller = principal(request, "read").caller.id
+    sees = rights(caller).sees
+    subject = naming.subject(kind, name, lambda: caller)
     lanes = history.lanes(subject.kind, subject.name, sees)
     response = JsonResponse(
         {
-            "subject": {"kind": subject.kind, "name": subject.name, "rules": subject.rules},
+            "subject": {
+                **shapes.subject(subject.kind, subject.name, subject.called),
+                "rules": subject.rules,
+            },
             "lanes": [_lane(lane) for lane in lanes],
         }
     )

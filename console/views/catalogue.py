@@ -27,8 +27,12 @@ REDO = {
     Redo.OBSERVED: "It is read first, and sent again only if surely not there",
     Redo.NEVER: "It is not sent again: a person looks",
 }
-EXAMPLES = {"network": "203.0.113.7"}
-"""By kind of subject, one of those set aside for documentation (RFC 5737)."""
+EXAMPLES = {
+    "network": "203.0.113.7",
+    "account": "payments-db:alice",
+    "secret": "payments-db:app_rw",
+}
+"""By kind of subject, one that is nobody's: an address set aside for documentation (RFC 5737)."""
 
 
 @dataclass(frozen=True, slots=True)

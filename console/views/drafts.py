@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from actions import issue, prepare, subjects
+from actions import issue, naming, prepare, subjects
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.catalogue._base import Action
@@ -21,6 +21,7 @@ from actions.models import Draft
 from actions.prepare import Prepared
 from actions.read import StateRead
 from actions.registry import registry
+from actions.spared import last_in
 from actions.standing import Facts
 from console import waiting, wording
 from console.access import SignedIn, must, page
@@ -38,7 +39,7 @@ def new(request: SignedIn, name: str) -> HttpResponse:
     form = AskForm(action, request.POST)
     if form.is_valid():
         try:
-            made = prepare.prepare(Who(caller=request.user.pk), _ask(action, form))
+            made = prepare.prepare(Who(caller=request.user.pk), _ask(request, action, form))
             return redirect("draft", made.draft.id)
         except Refusal as refusal:
             form.add_error(_field(form, refusal), refusal.message)
@@ -66,18 +67,19 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
     return {
         **(filled_in(action, draft.params) if own else {}),
         "again": draft.seen if own and draft.again else None,
+        # An account by its id: what it was called may be somebody else by now.
         "subject": subjects.Subject(draft.subject_kind, draft.subject_name, 0).label,
         "reason": draft.reason,
         "incident": draft.incident.ref if draft.incident else "",
     }
 
 
-def _ask(action: Action, form: AskForm) -> Ask:
+def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:
     again = form.cleaned_data["again"]
     incident = form.cleaned_data["incident"]
     return Ask(
         action=action,
-        subject=subjects.canonical(action.kind, form.cleaned_data["subject"]),
+        subject=naming.subject(action.kind, form.cleaned_data["subject"], lambda: request.user.pk),
         params=form.params(),
         reason=" ".join(form.cleaned_data["reason"].split()),
         key=prepare.new_key(),
@@ -177,7 +179,9 @@ def _confirm_text(made: Prepared) -> str:
     if made.would.disposition == "existing":
         return "Confirming records your request and changes nothing: what stands is enough."
     effects = len(made.plan.effects)
-    return f"This changes {effects} system{'s' if effects != 1 else ''}, once."
+    systems = len({effect.realm for effect in made.plan.effects})
+    steps = f", in {effects} steps" if effects > systems else ""
+    return f"This changes {systems} system{'s' if systems != 1 else ''}{steps}, once."
 
 
 def _rows(made: Prepared) -> list[Row]:
@@ -191,6 +195,7 @@ def _rows(made: Prepared) -> list[Row]:
         Row("To undo", made.preview.undo),
         Row("Can happen twice", made.preview.twice),
         *_overlap_rows(made),
+        *_warnings(made),
         Row("State you see", _state(made)),
         *_read_rows(made),
         Row("Who did it last", _last(made.standing)),
@@ -228,6 +233,16 @@ def _last(standing: Facts | None) -> str:
         return "Nobody: nothing stands here."
     who, at = standing["requested_by"], wording.clock(standing["requested_at"])
     return f"{who} at {at} ({standing['ref']}): {wording.phrase(standing)}."
+
+
+def _warnings(made: Prepared) -> list[Row]:
+    """What a person should weigh of a realm before they confirm."""
+    action, titles = registry.action(made.draft.action), {r.id: r.title for r in made.seen.realms}
+    rows = []
+    for realm in dict.fromkeys(effect.realm for effect in made.plan.effects):
+        if warning := action.warns(made.plan.intent, last_in(realm, made.seen.known)):
+            rows.append(Row("Mind", f"{titles.get(realm, realm)}: {warning}", wary=True))
+    return rows
 
 
 def _overlap_rows(made: Prepared) -> list[Row]:

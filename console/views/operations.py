@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from actions import arrivals, history, keys, read
+from actions import arrivals, history, keys, read, values
 from actions.arrivals import MIDDLE, Story, Tally
 from actions.history import Filter
 from actions.models import LogEvent
@@ -37,7 +37,8 @@ _DELAYS = ((3, "300ms"), (15, "1s"), (60, "2s"), (600, "5s"))
 @require_GET
 def show(request: SignedIn, ref: str) -> HttpResponse:
     """The whole page."""
-    return render(request, "operation.html", _context(request, _visible(request, ref)))
+    told = _visible(request, ref)
+    return render(request, "operation.html", {**_context(request, told), **_value(request, told)})
 
 
 @page
@@ -116,6 +117,17 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         **_requests(told, counted, request.GET),
         **_record(told, request.GET),
     }
+
+
+def _value(request: SignedIn, told: Facts) -> dict[str, object]:
+    """Whether the viewer may show what was made, also before it is made; the value is not read."""
+    if not any(registry.makes(effect["capability"]) for effect in told["effects"]):
+        return {}
+    found = values.offered(told["ref"], request.user.pk)
+    mine = told["requested_by_id"] == str(request.user.pk)
+    if found.state == "none" and not (mine and told["state"] not in SETTLED):
+        return {}
+    return {"value": found}
 
 
 def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str, object]:
@@ -268,7 +280,7 @@ def _asked(told: Facts) -> list[tuple[str, object]]:
     incidents = ", ".join(f"INC-{number}" for number in told["incidents"]) or "none"
     asked: list[tuple[str, object]] = [
         ("Action", format_html('<a href="{}">{}</a>', reverse("action", args=[action.name]), action.title)),
-        ("Subject", format_html('<a href="{}" class="ref">{}</a>', subject, told["name"])),
+        ("Subject", format_html('<a href="{}" class="ref">{}</a>', subject, wording.label(told))),
         ("Until", f"{ends:%-d %b %Y %H:%M:%S} UTC, at least" if ends else "no end"),
         ("Reason", told["reason"]),
         ("Incident", incidents),
@@ -277,6 +289,10 @@ def _asked(told: Facts) -> list[tuple[str, object]]:
         ("Verified", wording.clock(told["verified_at"]) if told["verified_at"] else "not yet"),
         ("Key", format_html('<span class="ref">{}</span>', key)),
     ]  # fmt: skip
+    if told.get("label") not in (None, told["name"]):
+        asked.insert(2, ("Its id", told["name"]))
+    if "version" in (came := registry.result(told["action"], told["effects"])):
+        asked.insert(2, ("Version", str(came["version"])))
     drafter = history.drafted_by(told["id"])
     if drafter is not None:
         asked.insert(-2, ("Drafted by", drafter))

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_safe
 
-from actions import history, overview, standing, subjects
+from actions import force, history, naming, overview, subjects
 from actions.errors import SubjectRefused
 from actions.now import of_one
 from actions.registry import registry
@@ -22,10 +22,7 @@ from actions.standing import Facts, LaneNow, Overlap, lane_now
 from actions.subjects import Subject
 from console.access import SignedIn, must, page
 from console.views.rows import Row, Start, force_of, row, rows, starts, subject_url
-from console.wording import Outcome, clock
-
-KIND = "network"
-"""The kind that is looked for, until there are others."""
+from console.wording import Outcome, clock, phrase
 
 LONGEST = 200
 
@@ -55,11 +52,30 @@ def find(request: SignedIn) -> HttpResponse:
         return redirect("operation", "op_" + typed[3:].upper())
     if _INCIDENT.fullmatch(typed):
         return redirect("incident", typed.upper())
+    kind, name = _kind(typed, request.GET.get("kind", ""))
     try:
-        subject = subjects.canonical(KIND, typed)
+        subject = naming.subject(kind, name, lambda: request.user.pk)
     except SubjectRefused as refusal:
         return _found(request, {"find_text": typed[:LONGEST], "refusal": refusal.message})
     return redirect("subject", subject.kind, subject.name)
+
+
+_KIND = re.compile(r"(account|secret)[ /]+(?=\S)", re.ASCII | re.IGNORECASE)
+_IN_NO_ADDRESS = re.compile(r"[^0-9A-Fa-f:./\[\]\s]", re.ASCII)
+
+
+def _kind(typed: str, given: str) -> tuple[str, str]:
+    """What was typed, as a kind and a name: `account db:alice`, `secret db:app_rw`, an address.
+
+    Without its kind, `db:alice` is an account, unless that is a secret something was done to.
+    """
+    if match := _KIND.match(typed):
+        return match[1].lower(), typed[match.end() :]
+    if given:
+        return given, typed
+    if ":" not in typed or "%" in typed or not _IN_NO_ADDRESS.search(typed):
+        return "network", typed
+    return ("secret" if overview.acted_on("secret", typed) else "account"), typed
 
 
 def _found(request: SignedIn, context: dict[str, Any]) -> HttpResponse:
@@ -80,10 +96,11 @@ def show(request: SignedIn, kind: str, name: str) -> HttpResponse:
     assert subject is not None
     if subject.name != name:
         return redirect("subject", subject.kind, subject.name)
+    subject = naming.called(subject)
     wanted = history.Filter(kind=subject.kind, name=subject.name)
     found = history.operations(sees, wanted, request.GET.get("before", ""), history.MOST)
     lanes = [_lane(subject, lane, found.facts) for lane in _lanes_of(kind, sees)]
-    refusal = standing.width_refusal(subject)
+    refusal = subjects.width_refusal(subject)
     context = {
         "subject": subject,
         "lanes": lanes,
@@ -119,10 +136,35 @@ def _row(told: Facts, now: LaneNow, newest: int) -> Row:
 
 def _outcome(subject: Subject, now: LaneNow) -> Outcome:
     """Whether it is blocked now, judged by what is last known of each realm and by wider bans."""
+    if subject.kind != "network":
+        return _elsewhere(subject, now)
     wider = [overlap for overlap in now.overlaps if overlap.wider]
     known = {_blocked(k.desired, k.state) for k in now.known}
     tone, heading = _heading(now.newest, known, wider)
     return Outcome(tone, heading, list(_lines(subject, now, wider)))
+
+
+def _elsewhere(subject: Subject, now: LaneNow) -> Outcome:
+    """What stands on a lane of an account or a secret, and whether it is so now."""
+    told = now.standing
+    if told is None and now.known:
+        also = "Something was done here by an operation on another of its lanes."
+        return Outcome("ended", "Nothing was asked for on this lane", [also])
+    if told is None:
+        nothing = f"No request ever named {subject.label} for this."
+        return Outcome("ended", "Nothing was ever done here", [nothing])
+    judged = force.in_force(told, now.known)
+    done = phrase(told)
+    tone, heading = {
+        "yes": ("done", f"Now: {done}"),
+        "no": ("ended", f"Not so now: {done}"),
+        "unknown": ("doubt", f"We do not know whether {done}"),
+    }[judged]
+    came = registry.result(told["action"], told["effects"])
+    lines = [_last(now.newest or told)]
+    if "version" in came:
+        lines.append(f"Version {came['version']}.")
+    return Outcome(tone, heading, lines)
 
 
 def _blocked(desired: Any, state: str) -> bool | None:
@@ -196,8 +238,8 @@ def _links(overlaps: list[Overlap]) -> str:
         '<a class="ref" href="{}">{}</a> (<a class="ref" href="{}">{}</a>)',
         (
             (
-                subject_url(KIND, o.name),
-                Subject(KIND, o.name, subjects.RULES).label,
+                subject_url("network", o.name),
+                Subject("network", o.name, subjects.RULES).label,
                 reverse("operation", args=[o.ref]),
                 o.ref,
             )

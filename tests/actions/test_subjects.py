@@ -254,13 +254,13 @@ def test_a_refusal_names_no_network_that_was_not_perhaps_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["", "Network", "network ", "account", "\ud800", "x" * 9999, None, 7, True, [], {}]
+    "kind", ["", "Network", "network ", "acount", "\ud800", "x" * 9999, None, 7, True, [], {}]
 )
 def test_an_unknown_kind_is_refused_and_the_kinds_are_listed(kind: object) -> None:
     refused = refusal("1.2.3.4", kind=kind)
     assert refused.code == "unknown_kind"
-    assert refused.facts["kinds"] == ["network"]
-    assert refused.message.endswith("Kinds: network.")
+    assert refused.facts["kinds"] == ["account", "network", "secret"]
+    assert refused.message.endswith("Kinds: account, network, secret.")
     assert refused.message.isascii() and len(refused.message) < 400
 
 

@@ -39,21 +39,25 @@ actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
   actions.history actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
+actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
+actions.spared actions.keyed
 actions.undoable
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
-actions.plan actions.policy actions.log actions.steps actions.made actions.checks
+actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
 actions.catalogue.* actions.connectors.*
+actions.catalogue._accounts
 actions.connectors._pg_*
 actions.connectors._pg_roles
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
+actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
 actions actions.catalogue actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands

@@ -28,7 +28,11 @@ from tests.contracts.example import EXAMPLES, Paint, Wall, Wash
 from tests.contracts.inside import registry
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-SUBJECTS = {"network": Subject("network", "198.51.100.7/32", 1)}
+SUBJECTS = {
+    "network": Subject("network", "198.51.100.7/32", 1),
+    "account": Subject("account", "payments-db:#16385", 1, "payments-db:alice_admin"),
+    "secret": Subject("secret", "payments-db:app_rw", 1),
+}
 
 
 def subject_of(action: Action) -> Subject:

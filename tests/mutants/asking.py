@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         "a key closes",
-        COMPARE,
+        "actions/keyed.py",
         "KEY_CLOSES_AFTER = timedelta(hours=24)",
         "KEY_CLOSES_AFTER = timedelta(days=24000)",
         (TOLD + "test_a_key_that_led_to_nothing_is_judged_again_for_24_hours_then_closed",),
