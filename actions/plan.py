@@ -115,7 +115,13 @@ def within(subject: Subject, realms: Iterable[RealmNow]) -> list[RealmNow]:
 def make(action: Action, subject: Subject, intent: Intent, realms: Iterable[RealmNow]) -> Plan:
     """The plan of `action` on `subject` in every realm that offers what it needs."""
     by_id = sorted(within(subject, realms), key=lambda realm: realm.id)
-    effects = [e for step in action.steps(intent) for e in _effects(step, by_id)]
+    steps = action.steps(intent)
+    effects = [e for step in steps for e in _effects(step, by_id)]
+    # A realm that cannot take the first step takes none: sessions cut where nothing is blocked is
+    # no suspension.
+    first = min((step.ord for step in steps), default=0)
+    able = {effect.realm for effect in effects if effect.ord == first}
+    effects = [effect for effect in effects if effect.realm in able]
     effects.sort(key=lambda e: (e.ord, e.realm, e.step))
     return Plan(action.name, action.version, subject, intent, tuple(effects))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actions import naming, subjects
+from actions import naming, plan, subjects
 from actions.catalogue._base import Intent, Last, Relation
 from actions.catalogue._ends import moment
 from actions.errors import SubjectRefused
+from actions.plan import RealmNow
 from actions.registry import registry
+from actions.subjects import Subject
 from tests.contracts.directory import Set, directory
 from tests.contracts.inside import Still, age
 
@@ -168,6 +171,13 @@ def test_what_is_not_known_is_put_to_the_person() -> None:
     assert not action.spares(intent, last)
     assert "not known" in action.warns(intent, last)
     assert not action.warns(intent, replace(last, found="changed"))
+
+
+def test_a_system_that_cannot_block_is_not_said_to_have_suspended_anybody() -> None:
+    action = registry.action("suspend-account")
+    realm = RealmNow(str(uuid.UUID(int=1)), "app", "The app", "sql_sessions", 1, True)
+    planned = plan.make(action, Subject("account", "app:#1", 1), action.resolve({}, NOW), [realm])
+    assert planned.effects == ()
 
 
 # Names.

@@ -40,6 +40,13 @@ MUTANTS = (
         "AND false)",
         (ACCOUNTS + "test_what_we_gave_back_and_others_took_is_not_ours",),
     ),
+    Mutant(
+        "who cannot block does not cut",
+        "actions/plan.py",
+        "    effects = [effect for effect in effects if effect.realm in able]\n",
+        "",
+        (ACCOUNTS + "test_a_system_that_cannot_block_is_not_said_to_have_suspended_anybody",),
+    ),
     # Repeats.
     Mutant(
         "an old rotation is not enough",
