@@ -232,6 +232,7 @@ def _answer(case: Case, decision: Decision, arrival: uuid.UUID) -> Answer:
         status=decision.status,
         arrival=arrival,
         in_force=now.in_force if now else "unknown",
+        read_at=now.read_at if now else None,
         exact=True,
         replayed=decision.replayed,
         operation=told,

@@ -23,7 +23,16 @@ from actions.registry import registry
 log = logging.getLogger(__name__)
 
 _WANTED = ("host", "port", "user", "password", "dbname", "options", "connect_timeout")
-_at_work: dict[tuple[str, int], Connector] = {}
+
+
+class _AtWork(threading.local):
+    """A thread's own connectors: what holds a line open is not for two threads at once."""
+
+    def __init__(self) -> None:
+        self.by_version: dict[tuple[str, int], Connector] = {}
+
+
+_at_work = _AtWork()
 
 
 def _own_database(given: Mapping[str, Any]) -> psycopg.Connection[Any]:
@@ -32,18 +41,19 @@ def _own_database(given: Mapping[str, Any]) -> psycopg.Connection[Any]:
 
 
 def connector(realm: str, version: int) -> Connector:
-    """The connector of a realm as its settings and credentials were at `version`; one per process.
+    """The connector of a realm as its settings and credentials were at `version`; one per thread.
 
     Raises keyring.CannotOpen when the credentials cannot be opened here.
     """
     at = (realm, version)
-    if at not in _at_work:
+    held = _at_work.by_version
+    if at not in held:
         params = connection.get_connection_params()
         given = {name: params[name] for name in _WANTED if params.get(name) is not None}
         kind = registry.connector(Realm.objects.get(id=realm).connector)
         row = RealmVersion.objects.get(realm_id=realm, number=version)
-        _at_work[at] = kind(row.settings, partial(_own_database, given), _credentials(row))
-    return _at_work[at]
+        held[at] = kind(row.settings, partial(_own_database, given), _credentials(row))
+    return held[at]
 
 
 def _credentials(version: RealmVersion) -> dict[str, str]:
@@ -99,7 +109,7 @@ def observe(effect: Effect) -> Seen:
         return came.get(timeout=bound)
     except Empty:
         log.warning("reading effect %s took longer than %s s", effect.pk, bound)
-        _at_work.pop((str(effect.realm_id), effect.realm_version), None)
+        _at_work.by_version.pop((str(effect.realm_id), effect.realm_version), None)
     except Exception as error:
         log.warning("reading effect %s: %s", effect.pk, where(error))
     return Seen.UNREADABLE

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
+from actions.force import in_force, verified
 from actions.policy import rights
-from actions.standing import Facts, Overlap, Standing, in_force
+from actions.standing import Facts, Overlap, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Answer:
     operation: Facts | None
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
+    read_at: str | None  # when what is told was last looked at; None: not since it settled
     sees: frozenset[str]  # of the actions that are named here, those that the asker may see
 
     @property
@@ -57,6 +59,7 @@ def of_written(
         if decision.disposition == "resumed":
             told["state"] = "running"
     later = _later(told, seen) if decision.disposition not in {"created", "key_reused"} else None
+    told, read_at = _verified(told, ask, seen)
     return Answer(
         disposition=decision.disposition,
         code=decision.code,
@@ -69,6 +72,7 @@ def of_written(
         operation=told,
         superseded_by=later,
         overlaps=seen.overlaps,
+        read_at=read_at,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -84,6 +88,7 @@ def of_lost(
     disposition, code, told = before
     status, message = as_told(disposition, code, decision, told)
     later = _later(told, seen) if disposition != "key_reused" else None
+    told, read_at = _verified(told, ask, seen)
     return Answer(
         disposition=disposition,
         code=code,
@@ -96,6 +101,7 @@ def of_lost(
         operation=told,
         superseded_by=later,
         overlaps=seen.overlaps,
+        read_at=read_at,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -105,6 +111,13 @@ def _in_force(told: Facts | None, ask: Ask, seen: Standing) -> str:
     if told is None or (told["kind"], told["name"]) != (ask.subject.kind, ask.subject.name):
         return "unknown"
     return in_force(told, seen.known, seen.around)
+
+
+def _verified(told: Facts | None, ask: Ask, seen: Standing) -> tuple[Facts | None, str | None]:
+    if told is None or (told["kind"], told["name"]) != (ask.subject.kind, ask.subject.name):
+        return told, None
+    found = verified(told, seen.known)
+    return {**told, "verified_at": found.verified_at}, found.read_at
 
 
 def _later(told: Facts | None, seen: Standing) -> Facts | None:

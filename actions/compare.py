@@ -14,6 +14,7 @@ from actions import keys, plan, states, undoable
 from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
 from actions.errors import ParamsRefused
+from actions.force import drifted
 from actions.standing import Facts, KeySeen, Standing, intent_of, width_refusal
 
 KEY_CLOSES_AFTER = timedelta(hours=24)
@@ -31,6 +32,7 @@ class Case:
     plan: plan.Plan
     standing: Facts | None  # what stands, and so is compared with what is asked
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
+    drifted: bool = False  # what stands was enough, but a fresh look found the world otherwise
 
 
 def consider(ask: Ask, seen: Standing) -> Case:
@@ -44,7 +46,15 @@ def consider(ask: Ask, seen: Standing) -> Case:
     if relation is not Relation.COVERED and finishes:
         # A failed operation changed nothing; but whoever asks for the same again means to finish it.
         standing, relation = failed, Relation.COVERED
-    return Case(ask, seen, intent, planned, standing, relation)
+    drift = relation is Relation.COVERED and standing is not None and _drifted(standing, seen)
+    # Never put back under the old operation: it takes a generation of its own, asked for by somebody.
+    relation = Relation.MORE if drift else relation
+    return Case(ask, seen, intent, planned, standing, relation, drift)
+
+
+def _drifted(standing: Facts, seen: Standing) -> bool:
+    succeeded = standing["state"] == states.OperationState.SUCCEEDED
+    return succeeded and drifted(standing, seen.known, seen.around)
 
 
 def _failed(seen: Standing) -> Facts | None:
@@ -263,7 +273,11 @@ def _same_words(one: str, other: str) -> bool:
 
 
 def _create(case: Case) -> Decision:
-    because = f"again after @{case.seen.generation}" if case.ask.again else ""
+    because = ""
+    if case.drifted and case.standing is not None:
+        because = f"drift of @{case.standing['generation']}"
+    if case.ask.again:
+        because = f"again after @{case.seen.generation}"
     return Decision(
         "created", "", "", 201, plan=case.plan, on_lane=True, because=because, exact=True
     )

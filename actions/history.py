@@ -13,8 +13,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from actions import database, states, subjects
+from actions.force import in_force, verified
 from actions.models import Attempt, Operation
-from actions.standing import Facts, Overlap, facts, in_force, lane_now
+from actions.standing import Facts, Known, Overlap, facts, lane_now
 from actions.states import EffectState, OperationState
 from actions.subjects import Subject
 
@@ -49,6 +50,9 @@ class Present:
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
     generation: int = 0  # the lane's newest, whatever came of it
+    known: tuple[Known, ...] = ()
+    verified_at: str | None = None
+    read_at: str | None = None
 
 
 def _facts(rows: QuerySet[Operation]) -> list[Facts]:
@@ -100,7 +104,10 @@ def now_of(told: Facts) -> Present:
     standing = lane.standing
     later = standing if standing and standing["generation"] > told["generation"] else None
     generation = lane.newest["generation"] if lane.newest else 0
-    return Present(in_force(told, lane.known, lane.around), later, lane.overlaps, generation)
+    judged, found = in_force(told, lane.known, lane.around), verified(told, lane.known)
+    return Present(
+        judged, later, lane.overlaps, generation, lane.known, found.verified_at, found.read_at
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from actions.bell import Bell
 from actions.hands import Hands
 from actions.models import Heartbeat
 from actions.outbox import Ring
+from actions.reader import Reader
 from actions.sweeping import alone
 
 EVERY = 0.1
@@ -56,6 +57,8 @@ class Keeper:
 
     def run(self) -> None:
         """Sweep until told to stop; a database that is away is waited for."""
+        reader = Reader()
+        reader.start()
         while not self.stop.is_set():
             try:
                 busy = self.sweep()
@@ -64,6 +67,7 @@ class Keeper:
                 busy = False
             if not busy:
                 self.stop.wait(EVERY)
+        reader.stop()
         self.hands.close(GOODBYE)
         self._say_goodbye()
 

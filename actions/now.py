@@ -10,7 +10,8 @@ from typing import Any
 from django.db import connection
 
 from actions import subjects
-from actions.standing import Facts, Known, in_force
+from actions.force import in_force
+from actions.standing import Facts, Known, known_of
 from actions.subjects import Subject
 
 # What lies within a network does not decide whether it is in force: only wider ones are looked up.
@@ -67,12 +68,12 @@ def of_many(told: Sequence[Facts]) -> dict[int, Force]:
     for facts in told:
         lane = lanes[facts["kind"], facts["name"], facts["lane"]]
         found[facts["id"]] = of_one(
-            facts, _known(lane["known"]), _known(lane["around"]), lane["generation"] or 0
+            facts, known_of(lane["known"]), _around(lane["around"]), lane["generation"] or 0
         )
     return found
 
 
-def _known(text: str) -> tuple[Known, ...]:
+def _around(text: str) -> tuple[Known, ...]:
     return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
 
 

@@ -7,16 +7,17 @@ from datetime import datetime
 
 from django.db import connection
 
-from actions import keys
+from actions import keys, read
 from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
 from actions.compare import consider, decide
 from actions.errors import NotFound, Refusal
+from actions.force import in_force
 from actions.issue import Who, admit, look_at
 from actions.models import Draft
 from actions.plan import Plan
 from actions.registry import registry
-from actions.standing import Facts, Standing, in_force, look
+from actions.standing import Facts, Standing, look
 from actions.subjects import Subject
 
 
@@ -35,9 +36,10 @@ class Prepared:
     relation: Relation | None
     would: Decision
     in_force: str
+    state_read: list[read.StateRead]
 
 
-def prepare(who: Who, ask: Ask) -> Prepared:
+def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
     """Make a draft of what is asked. Changes nothing outside.
 
     Raises Refusal when it may not be asked for, or could never be issued, as confirming would say.
@@ -73,7 +75,7 @@ def prepare(who: Who, ask: Ask) -> Prepared:
         created_at=seen.now,
     )
     draft.save(force_insert=True)
-    return _prepared(draft, ask, seen)
+    return _prepared(draft, ask, _read_now(who, ask, seen, case.plan, wait))
 
 
 def refusal(decision: Decision) -> Refusal:
@@ -119,13 +121,26 @@ def find(draft_id: str) -> Draft:
     return draft
 
 
-def revisit(who: Who, draft: Draft) -> Prepared:
+def revisit(who: Who, draft: Draft, wait: read.Wait | None = None) -> Prepared:
     """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
     ask = ask_of(draft, "preview")
     seen = admit(who, look(look_at(who, ask)))
     if not seen.may_ask:
         raise NotFound("no_draft", "There is no such draft.")
-    return _prepared(draft, ask, seen)
+    plan = consider(ask, seen).plan
+    return _prepared(draft, ask, _read_now(who, ask, seen, plan, wait))
+
+
+def _read_now(who: Who, ask: Ask, seen: Standing, plan: Plan, wait: read.Wait | None) -> Standing:
+    """What is seen once the systems that it would change were looked at, for those who wait."""
+    if wait is None:
+        return seen
+    read.refresh(ask.subject.kind, ask.subject.name, _pairs(plan), wait)
+    return admit(who, look(look_at(who, ask)))
+
+
+def _pairs(plan: Plan) -> list[read.Pair]:
+    return [(effect.realm, effect.capability) for effect in plan.effects]
 
 
 def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
@@ -141,6 +156,12 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
         relation=case.relation,
         would=decide(given, seen, given.fingerprint()),
         in_force=in_force(standing, seen.known, seen.around) if standing else "no",
+        state_read=read.states(
+            ask.subject.kind,
+            ask.subject.name,
+            _pairs(case.plan),
+            {realm.id: realm.connector for realm in seen.realms},
+        ),
     )
 
 

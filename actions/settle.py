@@ -206,12 +206,13 @@ def roll_up(operation: Operation) -> None:
         return
     if operation.state != OperationState.RUNNING:
         return
-    steps.advance(operation)
-    effects = list(operation.effects.values_list("state", "verified_at"))
-    state = states.roll_up(state for state, _ in effects)
+    effects = list(operation.effects.values_list("ord", "state", "verified_at"))
+    if steps.advance(operation, [(ord, state) for ord, state, _ in effects]):
+        effects = list(operation.effects.values_list("ord", "state", "verified_at"))
+    state = states.roll_up(state for _, state, _ in effects)
     if state == OperationState.RUNNING:
         return
-    verified = [at for _, at in effects if at is not None]
+    verified = [at for _, _, at in effects if at is not None]
     Operation.objects.filter(id=operation.id, state=OperationState.RUNNING).update(
         state=state,
         settled_at=Now(),

@@ -45,12 +45,30 @@ class KeySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One look at a realm: when it began, how many seconds ago, and what it found (None: unreadable)."""
+
+    taken_at: str
+    age: float
+    facts: Mapping[str, object] | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
-    """What is last known of one realm of a lane."""
+    """What is last known of one realm of a lane: what its last effect left, and a later look at it.
+
+    `asked` is for how many seconds a look has been due; None when none is.
+    """
 
     realm: str
     desired: Mapping[str, object]
     state: str
+    operation: int | None = None
+    capability: str = ""
+    connector: str = ""
+    reading: Reading | None = None
+    asked: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +165,7 @@ def lane_now(subject: Subject, lane: str) -> LaneNow:
     """Read one lane, whoever asks."""
     row = database.one(_LANE, {"lane": lane, **_named(subject)})
     overlaps, around = _overlaps(row["overlapping"])
-    known, newest = _known(row["known"]), facts(row["newest"])
+    known, newest = known_of(row["known"]), facts(row["newest"])
     return LaneNow(known, newest, overlaps, around, facts(row["beneath"]))
 
 
@@ -199,8 +217,26 @@ def _array(names: Iterable[str]) -> str:
     return "{" + ",".join(names) + "}"
 
 
-def _known(text: str) -> tuple[Known, ...]:
-    return tuple(Known(k["realm"], k["desired"], k["state"]) for k in json.loads(text))
+def known_of(text: str) -> tuple[Known, ...]:
+    """What the function `last_known` tells, out of its `jsonb` text."""
+    return tuple(_known(known) for known in json.loads(text))
+
+
+def _known(row: Mapping[str, Any]) -> Known:
+    read = row["reading"] or {}
+    reading = None
+    if read.get("later"):
+        reading = Reading(read["taken_at"], read["age"], read["facts"], read["message"])
+    return Known(
+        row["realm"],
+        row["desired"],
+        row["state"],
+        row["operation"],
+        row["capability"],
+        row["connector"],
+        reading,
+        read.get("asked"),
+    )
 
 
 def _overlaps(text: str) -> tuple[tuple[Overlap, ...], tuple[Known, ...]]:
@@ -251,7 +287,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         key=key,
         keyed=facts(row["keyed"]),
         newest=facts(row["newest"]),
-        known=_known(row["known"]),
+        known=known_of(row["known"]),
         overlaps=overlaps,
         around=around,
         beneath=facts(row["beneath"]),
@@ -264,41 +300,6 @@ def intent_of(facts: Facts) -> Intent:
     return Intent(
         facts["desired"], datetime.fromisoformat(ends_at) if ends_at else None, facts["span"]
     )
-
-
-def in_force(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = ()) -> str:
-    """Whether the world is now as this operation wanted it: `yes`, `no` or `unknown`.
-
-    Judged realm by realm, by what is last known there, whichever operation brought it about; for
-    networks by the address: a lifted ban is still in force under a wider one, and a lift is not.
-    """
-    own = {k.realm: k for k in known}
-    verdicts = set()
-    for effect in facts["effects"]:
-        wider = [k for k in around if k.realm == effect["realm_id"]]
-        verdicts.add(_by_address(effect, _holds(effect, own.get(effect["realm_id"])), wider))
-    if "no" in verdicts:
-        return "no"
-    return "yes" if verdicts == {"yes"} else "unknown"
-
-
-def _by_address(effect: Mapping[str, Any], own: str, wider: list[Known]) -> str:
-    """The verdict of one realm, with the wider networks of that realm taken into account."""
-    wants_it_blocked = effect["desired"].get("blocked")
-    settled = [k for k in wider if k.state == states.EffectState.SUCCEEDED]
-    if any(k.desired.get("blocked") for k in settled):
-        return "yes" if wants_it_blocked else "no"
-    if len(settled) == len(wider) or own == ("yes" if wants_it_blocked else "no"):
-        return own
-    return "unknown"
-
-
-def _holds(effect: Mapping[str, Any], known: Known | None) -> str:
-    if known is None:
-        return "no"
-    if known.state != states.EffectState.SUCCEEDED:
-        return "unknown"
-    return "yes" if known.desired == effect["desired"] else "no"
 
 
 def width_refusal(subject: Subject) -> SubjectRefused | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Func, QuerySet
 from django.db.models.functions import Now
 
@@ -16,37 +18,38 @@ LOST = frozenset({EffectState.FAILED, EffectState.CANCELLED})
 _TAKES_NOTHING = states.VOID | {OperationState.AWAITING_APPROVAL}
 
 
-def advance(operation: Operation) -> None:
-    """Set the next steps going once every step before them is in place.
+def advance(operation: Operation, steps: Iterable[tuple[int, str]]) -> bool:
+    """Set the next steps going once every step before them is in place. True when some moved.
 
-    The caller holds the operation's lock: without it, two steps that succeed together would each see
-    the other as unsettled, and what waits for both would wait for ever.
+    `steps` are the order and the state of each of its effects, read under the operation's lock, which
+    the caller holds: without it, two steps that succeed together would each see the other as
+    unsettled, and what waits for both would wait for ever.
     """
-    steps = list(operation.effects.values_list("ord", "state"))
+    steps = list(steps)
     waiting = [ord for ord, state in steps if state == EffectState.BLOCKED]
     if not waiting:
-        return
+        return False
     blocked = operation.effects.filter(state=EffectState.BLOCKED)
     lost = [ord for ord, state in steps if state in LOST]
     if lost:
-        cancel(blocked.filter(ord__gt=min(lost)))
-    elif all(state == EffectState.SUCCEEDED for ord, state in steps if ord < min(waiting)):
-        _set_going(operation, blocked.filter(ord=min(waiting)), blocked)
+        return bool(cancel(blocked.filter(ord__gt=min(lost))))
+    if all(state == EffectState.SUCCEEDED for ord, state in steps if ord < min(waiting)):
+        return _set_going(operation, blocked.filter(ord=min(waiting)), blocked)
+    return False
 
 
 def _set_going(
     operation: Operation, next_ones: QuerySet[Effect], blocked: QuerySet[Effect]
-) -> None:
+) -> bool:
     if _overtaken(operation):
-        cancel(blocked)
-        return
+        return bool(cancel(blocked))
     wait = Func(
         F("after"),
         template="make_interval(secs => %(expressions)s)",
         output_field=DurationField(),
     )
     at = ExpressionWrapper(Now() + wait, output_field=DateTimeField())
-    next_ones.update(state=EffectState.READY, run_at=at, going_since=at)
+    return bool(next_ones.update(state=EffectState.READY, run_at=at, going_since=at))
 
 
 def _overtaken(operation: Operation) -> bool:

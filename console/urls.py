@@ -30,6 +30,7 @@ urlpatterns = [
     path("drafts/<str:draft_id>/run", drafts.run, name="draft-run"),
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),
+    path("operations/<str:ref>/check", operations.check, name="operation-check"),
     path("operations/<str:ref>/live", operations.live, name="operation-live"),
     path("operations/<str:ref>/finish", verbs.finish, name="operation-finish"),
     path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),

@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+from collections.abc import Callable
 
 from django.http import HttpRequest
 
@@ -28,6 +29,21 @@ def asked(request: HttpRequest) -> float:
     """Seconds to wait, from `Prefer: wait=N` (RFC 7240 §4.3); at most LONGEST."""
     match = _WAIT.search(request.META.get("HTTP_PREFER", ""))
     return min(float(match[1]), LONGEST) if match else 0.0
+
+
+def for_reading(ready: Callable[[], bool], seconds: float) -> bool:
+    """Wait until `ready`, if there is room to wait; whether it was."""
+    if not _places.acquire(blocking=False):
+        return False
+    try:
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(EVERY)
+        return True
+    finally:
+        _places.release()
 
 
 def until_settled(told: Facts, seconds: float) -> Facts:

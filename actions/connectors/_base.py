@@ -114,6 +114,11 @@ class Connector(ABC):
         """Whether what was read is as wanted. Pure: web judges readings by it."""
         return all(facts.get(name) == value for name, value in desired.items())
 
+    @classmethod
+    def words(cls, capability: str, facts: Facts) -> str:
+        """What was read, in a few words, such as `blocked`. Pure: pages show it."""
+        return ", ".join(f"{name}: {value}" for name, value in sorted(facts.items()))
+
     def observe(self, call: Call) -> Seen:
         """Whether it is as asked now. A system that can be asked by our key overrides this."""
         try:

@@ -72,3 +72,7 @@ class Blocklist(Connector):
         row = self._connection().execute(_GET, {"list": self.settings["list"], "network": subject})
         found = row.fetchone()
         return {"blocked": bool(found and found[0])}
+
+    @classmethod
+    def words(cls, capability: str, facts: Facts) -> str:
+        return "blocked" if facts["blocked"] else "not blocked"

@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
         sql("frozen.sql"),
         sql("log.sql"),
         sql("facts.sql"),
+        sql("readings.sql"),
         sql(
             "look.sql",
             see_entry=permission("entry", "see_entry"),

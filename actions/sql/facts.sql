@@ -23,16 +23,30 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
   ) AS facts
   FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id;
 
--- [{realm, desired, state, generation}]: the last effect of each realm that may have changed it.
+-- [{realm, desired, state, generation, operation, capability, reading}]: the last effect of each realm
+-- that may have changed it, and the look that was taken at it or is asked for. What was read before
+-- that effect settled says nothing of what it left: `later` is false then. Ages in seconds; `asked` is
+-- null unless a look is due.
 -- Last by its id: an effect may touch a lane that is not its operation's, where generations do not compare.
 CREATE OR REPLACE FUNCTION last_known(p_subject bigint, p_lane text) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT coalesce(jsonb_agg(jsonb_build_object('realm', k.realm_id, 'desired', k.desired,
-           'state', k.state, 'generation', k.generation, 'operation', k.operation_id)), '[]'::jsonb)
-    FROM (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state, e.generation, e.operation_id
+           'state', k.state, 'generation', k.generation, 'operation', k.operation_id,
+           'capability', k.capability, 'connector', m.connector, 'reading', CASE WHEN r.id IS NOT NULL THEN
+             jsonb_build_object('taken_at', r.taken_at, 'facts', r.facts, 'message', r.message,
+               'age', extract(epoch FROM clock_timestamp() - r.taken_at),
+               'later', coalesce(r.taken_at > k.settled_at, false),
+               'asked', CASE WHEN r.taken_at IS NULL OR r.asked_at > r.taken_at
+                             THEN extract(epoch FROM clock_timestamp() - r.asked_at) END) END)), '[]'::jsonb)
+    FROM (SELECT DISTINCT ON (e.realm_id) e.realm_id, e.desired, e.state, e.generation, e.operation_id,
+                 e.capability, e.settled_at
             FROM effect e
            WHERE e.subject_id = p_subject AND e.lane = p_lane
              AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
            ORDER BY e.realm_id, e.id DESC) k
+    JOIN realm m ON m.id = k.realm_id
+    JOIN subject s ON s.id = p_subject
+    LEFT JOIN reading r ON r.realm_id = k.realm_id AND r.kind = s.kind AND r.name = s.name
+                       AND r.capability = k.capability
 $$;
 
 -- The names of the block lists: the one setting of a realm that web may read.

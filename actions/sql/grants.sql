@@ -33,7 +33,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON django_session TO steadyhand_web;
 GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT INSERT ON incident TO steadyhand_web;
-GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append, ask_readings TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;
@@ -47,7 +47,7 @@ GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) 
 GRANT SELECT, INSERT, UPDATE ON blocklist_entry TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON heartbeat TO steadyhand_worker;
 GRANT INSERT ON ends_hold TO steadyhand_worker;
-GRANT INSERT, UPDATE (asked_at, taken_at, facts, message) ON reading TO steadyhand_worker;
+GRANT DELETE, UPDATE (taken_at, facts, message) ON reading TO steadyhand_worker;
 GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
 GRANT SELECT, INSERT ON made_value TO steadyhand_worker;
 GRANT UPDATE (sealed, erased_at) ON made_value TO steadyhand_worker;

@@ -8,8 +8,9 @@ from dataclasses import replace
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
-from actions import prepare
+from actions import prepare, read
 from actions.policy import rights
+from console import waiting
 from console.api import shapes
 from console.api.auth import bearer, principal
 from console.api.operations import seen_of
@@ -30,7 +31,7 @@ def create(request: HttpRequest) -> HttpResponse:
     sees = rights(principal(request, "read").caller.id).sees
     body = shapes.read(request, shapes.OperationIn)
     ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen))
-    made = prepare.prepare(bearer(request), replace(ask, via="api"))
+    made = prepare.prepare(bearer(request), replace(ask, via="api"), waiting.for_reading)
     response = JsonResponse(_shape(made, sees), status=201)
     response["Location"] = f"/api/v1/drafts/{made.draft.id}"
     return response
@@ -40,11 +41,12 @@ def create(request: HttpRequest) -> HttpResponse:
 def show(request: HttpRequest, draft: str) -> dict[str, object]:
     """The draft and what confirming it now would be told."""
     sees = rights(principal(request, "read").caller.id).sees
-    return _shape(prepare.revisit(bearer(request), prepare.find(draft)), sees)
+    return _shape(prepare.revisit(bearer(request), prepare.find(draft), waiting.for_reading), sees)
 
 
 def _shape(made: prepare.Prepared, sees: Collection[str]) -> dict[str, object]:
     draft, preview = made.draft, made.preview
+    names = {realm.id: realm.name for realm in made.seen.realms}
     return {
         "draft": draft.id,
         "action": draft.action,
@@ -62,5 +64,17 @@ def _shape(made: prepare.Prepared, sees: Collection[str]) -> dict[str, object]:
         "in_force": made.in_force,
         "standing": shapes.seen(made.standing, sees) if made.standing else None,
         "overlaps": shapes.overlaps(made.seen.overlaps),
+        "state_read": [_state_read(state, names) for state in made.state_read],
         "changed": False,
+    }
+
+
+def _state_read(state: read.StateRead, names: dict[str, str]) -> dict[str, object]:
+    return {
+        "realm": names[state.realm],
+        "capability": state.capability,
+        "read_at": state.at,
+        "reads_as": state.reads_as if state.readable else None,
+        "message": None if state.readable else state.reads_as,
+        "now": state.fresh,
     }

@@ -11,13 +11,14 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from actions import arrivals, history, issue, keys, prepare
+from actions import arrivals, history, issue, keys, prepare, read
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
 from actions.faults import point
 from actions.history import Filter
 from actions.policy import rights
+from actions.standing import Facts
 from console import waiting
 from console.api import shapes
 from console.api.auth import bearer, principal
@@ -51,7 +52,7 @@ def create(request: HttpRequest) -> HttpResponse:
         ask = _ask(request)
     except Refusal as refusal:
         return refusal_to_the_known(request, refusal)
-    told = issue.submit(who, ask)
+    told = issue.submit(who, ask, waiting.for_reading)
     point("web.answered")
     return respond(told, waiting.asked(request))
 
@@ -160,14 +161,34 @@ def index(
 @router.get("/{ref}", summary="Read one operation")
 def show(request: HttpRequest, ref: str) -> dict[str, object]:
     """One operation with its effects, attempts, and every request that arrived."""
-    caller = principal(request, "read").caller
-    sees = rights(caller.id).sees
-    told = history.by_ref(ref, sees)
-    if told is None:
-        raise NotFound("no_operation", "There is no such operation that you may see.")
+    sees = rights(principal(request, "read").caller.id).sees
+    told = _visible(ref, sees)
+    now = history.now_of(told)
     return {
-        **shapes.present(history.now_of(told), sees),
-        "operation": shapes.operation(told),
+        **shapes.present(now, sees),
+        "operation": shapes.operation_now(told, now),
         "attempts": history.attempts(told["id"]),
         "arrivals": arrivals.arrivals(told["id"]),
     }
+
+
+@router.post("/{ref}/check", summary="Have an operation's systems looked at now")
+def check(request: HttpRequest, ref: str) -> dict[str, object]:
+    """How its systems stand now; changes nothing. `checked` is false when not all were read in time."""
+    sees = rights(principal(request, "read").caller.id).sees
+    told = _visible(ref, sees)
+    checked = read.check(told, waiting.for_reading)
+    now = history.now_of(told)
+    return {
+        "changed": False,
+        "checked": checked,
+        **shapes.present(now, sees),
+        "operation": shapes.operation_now(told, now),
+    }
+
+
+def _visible(ref: str, sees: frozenset[str]) -> Facts:
+    told = history.by_ref(ref, sees)
+    if told is None:
+        raise NotFound("no_operation", "There is no such operation that you may see.")
+    return told

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from actions import keys, subjects
+from actions import read as read_state
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.catalogue._base import Action
@@ -19,7 +20,7 @@ from actions.catalogue._ends import moment
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.history import Present
 from actions.registry import registry
-from actions.standing import Facts, Overlap
+from actions.standing import Facts, Known, Overlap
 from console.api import strict
 
 Generation = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -165,6 +166,23 @@ def ask_of(body: OperationIn, key: str, seen: int | None) -> Ask:
     )
 
 
+def operation_now(facts: Facts, now: Present) -> dict[str, object]:
+    """An operation with what the last look found in each system, for those who may see all of it."""
+    own = {known.realm: known for known in now.known}
+    body = operation({**facts, "verified_at": now.verified_at})
+    effects = [
+        {**_effect(str(body["key"]), effect), **_read(own.get(effect["realm_id"]))}
+        for effect in facts["effects"]
+    ]
+    return {**body, "effects": effects}
+
+
+def _read(known: Known | None) -> dict[str, object]:
+    if known is None or known.reading is None:
+        return {"read_at": None, "reads_as": None}
+    return {"read_at": _utc(known.reading.taken_at), "reads_as": read_state.words(known)}
+
+
 def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
     """An operation as every answer tells it; its reason only to those who may see it."""
     key = keys.operation_key(facts["action"], facts["kind"], facts["name"], facts["generation"])
@@ -223,7 +241,11 @@ def seen(facts: Facts, sees: Collection[str]) -> dict[str, object]:
 
 def present(now: Present, sees: Collection[str]) -> dict[str, object]:
     """What is true of an operation now."""
-    body: dict[str, object] = {"in_force": now.in_force, "overlaps": overlaps(now.overlaps)}
+    body: dict[str, object] = {
+        "in_force": now.in_force,
+        "read_at": _utc(now.read_at),
+        "overlaps": overlaps(now.overlaps),
+    }
     if now.superseded_by is not None:
         body["superseded_by"] = seen(now.superseded_by, sees)
     return body
@@ -245,6 +267,7 @@ def answer(told: Answer) -> dict[str, object]:
         "changed": told.changed,
         "exact": told.exact,
         "in_force": told.in_force,
+        "read_at": _utc(told.read_at),
         "message": told.message,
         "operation": seen(told.operation, told.sees),
     }

@@ -15,6 +15,7 @@ from actions.registry import registry
 from actions.standing import Facts
 from actions.states import EffectState, OperationState
 from console import wording
+from console.waiting import SETTLED
 
 type Deed = dict[str, str]
 
@@ -35,6 +36,11 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
         again = {"subject": wording.label(told), "again": str(now.generation)}
         text = "Do it again on purpose"
         found.append(_form(told["action"], text, "btn-outline-secondary", again))
+    # Whoever only looks on finds nothing to press, though it would change nothing.
+    if asks and told["state"] in SETTLED:
+        check = reverse("operation-check", args=[told["ref"]])
+        style = "btn-outline-secondary"
+        found.append({"post": check, "text": "Check now", "class": style, "id": "check"})
     return found
 
 

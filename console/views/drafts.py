@@ -19,9 +19,10 @@ from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, Subjec
 from actions.issue import Who
 from actions.models import Draft
 from actions.prepare import Prepared
+from actions.read import StateRead
 from actions.registry import registry
 from actions.standing import Facts
-from console import wording
+from console import waiting, wording
 from console.access import SignedIn, must, page
 from console.forms import AskForm, filled_in
 from console.views.errors import may_be_written
@@ -127,7 +128,7 @@ def _draft(draft_id: str) -> Draft:
 
 def _revisit(request: SignedIn, draft: Draft) -> Prepared:
     try:
-        return prepare.revisit(Who(caller=request.user.pk), draft)
+        return prepare.revisit(Who(caller=request.user.pk), draft, waiting.for_reading)
     except NotFound:
         raise Http404 from None
 
@@ -191,6 +192,7 @@ def _rows(made: Prepared) -> list[Row]:
         Row("Can happen twice", made.preview.twice),
         *_overlap_rows(made),
         Row("State you see", _state(made)),
+        *_read_rows(made),
         Row("Who did it last", _last(made.standing)),
         Row("Reason", draft.reason),
         Row("Incident", draft.incident.ref if draft.incident else "None"),
@@ -203,6 +205,22 @@ def _rows(made: Prepared) -> list[Row]:
 def _state(made: Prepared) -> str:
     lane = registry.action(made.draft.action).lane
     return f"Generation {made.seen.generation} of its {lane} lane; in force: {made.in_force}."
+
+
+def _read_rows(made: Prepared) -> list[Row]:
+    """How each system stood when it was read just now, or when it was last read."""
+    titles = {realm.id: realm.title for realm in made.seen.realms}
+    return [Row(titles[s.realm], _read_as(s), wary=not s.fresh) for s in made.state_read]
+
+
+def _read_as(state: StateRead) -> str:
+    if state.at is None:
+        return "It could not be read in time, and was never read before."
+    at = wording.clock(state.at)
+    said = f"at {at}: {state.reads_as.rstrip('.')}."
+    if not state.fresh:
+        return f"It could not be read in time. Last read {said}"
+    return f"Read {said}" if state.readable else f"Could not be read {said}"
 
 
 def _last(standing: Facts | None) -> str:
@@ -234,7 +252,7 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     ask = prepare.ask_of(draft, "browser")
     may_be_written(request)
     try:
-        told = issue.submit(Who(caller=request.user.pk), ask)
+        told = issue.submit(Who(caller=request.user.pk), ask, waiting.for_reading)
     except NotRecorded as lost:
         return _told(request, draft, 503, wording.refused(lost.code, lost.message))
     except Refusal as refusal:

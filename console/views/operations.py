@@ -8,18 +8,18 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
-from actions import arrivals, history, keys
+from actions import arrivals, history, keys, read
 from actions.arrivals import MIDDLE, Story, Tally
 from actions.history import Filter
 from actions.models import LogEvent
 from actions.registry import registry
-from actions.standing import Facts
-from console import pictures, record, wording
+from actions.standing import Facts, Known
+from console import pictures, record, waiting, wording
 from console.access import SignedIn, page
 from console.views.deeds import deeds, to_decide
 from console.waiting import SETTLED
@@ -45,6 +45,17 @@ def show(request: SignedIn, ref: str) -> HttpResponse:
 def live(request: SignedIn, ref: str) -> HttpResponse:
     """The part that changes while it runs; it asks for itself again until all is settled."""
     return render(request, "operation.html#live", _context(request, _visible(request, ref)))
+
+
+@page
+@require_POST
+def check(request: SignedIn, ref: str) -> HttpResponse:
+    """Have its systems looked at now, then show the page; changes nothing."""
+    told = _visible(request, ref)
+    read.check(told, waiting.for_reading)
+    response = redirect("operation", told["ref"])
+    response.status_code = 303
+    return response
 
 
 @page
@@ -82,6 +93,8 @@ def _visible(request: SignedIn, ref: str) -> Facts:
 
 def _context(request: SignedIn, told: Facts) -> dict[str, object]:
     now = history.now_of(told)
+    told = {**told, "verified_at": now.verified_at}
+    known = {k.realm: k for k in now.known}
     counted = arrivals.tally(told["id"], request.user.pk)
     viewer = Viewer(request.user.username, counted.mine, counted.resumed)
     stood = history.stood_before(told) if told["state"] == "failed" else None
@@ -95,7 +108,7 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "poll": _poll(told, request.GET.urlencode()),
         "deeds": deeds(told, now, request.rights, request.user.username),
         "to_decide": to_decide(told, now, request.rights),
-        "effects": [_effect(effect) for effect in told["effects"]],
+        "effects": [_effect(effect, known.get(effect["realm_id"])) for effect in told["effects"]],
         "effects_summary": f"{done} of {len(told['effects'])} in place",
         "graph": _graph(told),
         "arrivals_summary": _counted(counted.count, told),
@@ -182,11 +195,14 @@ def _open(told: Facts) -> bool:
     return any(effect["state"] in {"executing", "in_doubt"} for effect in told["effects"])
 
 
-def _effect(effect: dict[str, Any]) -> dict[str, object]:
+def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
     found = wording.FOUND.get(effect["found"], "")
     note = effect["message"]
     if effect["state"] == "ready" and not effect["attempts"]:
         note = "Recorded; about to be sent"
+    if known is not None and known.reading is not None:
+        read_as = f"Read at {wording.clock(known.reading.taken_at)}: {read.words(known)}"
+        note = f"{note.rstrip('.')}. {read_as}" if note else read_as
     return {
         "title": effect["title"],
         "realm": effect["realm"],

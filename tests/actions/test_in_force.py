@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from actions.standing import Facts, Known, in_force
+from actions.force import in_force
+from actions.standing import Facts, Known
 
 
 def told(blocked: bool, *realms: str) -> Facts:
     """A ban or a lift with an effect in each of these realms."""
     effects = [{"realm_id": realm, "desired": {"blocked": blocked}} for realm in realms]
-    return {"effects": effects, "desired": {"blocked": blocked}}
+    action = "ban-network" if blocked else "lift-ban"
+    return {"action": action, "effects": effects, "desired": {"blocked": blocked}}
 
 
 def known(realm: str, blocked: bool, state: str = "succeeded") -> Known:

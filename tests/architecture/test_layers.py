@@ -36,12 +36,13 @@ actions.apps
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
 actions.bell
 actions.tasks actions.hands actions.act
-actions.issue actions.deliver actions.reconcile actions.ends actions.incidents actions.history
-  actions.arrivals
+actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
+  actions.history actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
-actions.compare actions.outbox actions.objection actions.answer
+actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.undoable
 actions.ask
+actions.force
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks
 actions.models

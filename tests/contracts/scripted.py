@@ -217,7 +217,7 @@ def world(
         Work.shape, Rest.shape = kept
         for realm in made:
             still.rows("UPDATE realm SET enabled = false WHERE id = %s RETURNING id", realm)
-            adapters._at_work.pop((realm, 1), None)
+            adapters._at_work.by_version.pop((realm, 1), None)
             # Nothing of it is due or doubted any more: other tests look at all that is.
             with still.database() as at:
                 at.execute(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
-from actions import deliver, outbox
+from actions import act, deliver, outbox
 from actions.errors import NotFound, Unauthenticated
 from actions.issue import Who
 from tests.contracts.inside import Still, ban, lift, tampering, without_groups
@@ -87,6 +87,28 @@ def test_the_same_key_sent_twice_at_once_finishes_once(still: Still, name: str) 
         second.until_it_waits()
     assert (first.disposition, second.result().disposition) == ("resumed", "existing")
     assert second.result().replayed
+
+
+def test_an_answer_lost_after_the_write_is_told_as_it_was_written(
+    still: Still, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation, _ = ban_that(still, name, "failed")
+    whole, lost = act.history.facts_of, []
+
+    def once(ids: list[int]) -> object:
+        if not lost:
+            lost.append(ids)
+            raise OperationalError("the line is gone")
+        return whole(ids)
+
+    monkeypatch.setattr(act.history, "facts_of", once)
+    told = finished(still, operation)
+    assert lost
+    assert (told.disposition, told.changed, told.status) == ("resumed", True, 200)
+    came = still.rows(
+        "SELECT disposition FROM arrival WHERE operation_id = %s ORDER BY at", operation
+    )
+    assert came == [("created",), ("resumed",)]
 
 
 def test_only_the_newest_generation_is_finished(still: Still, name: str) -> None:

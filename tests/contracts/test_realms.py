@@ -43,7 +43,7 @@ def name(still: Still) -> Iterator[str]:
 def opened(still: Still, name: str, version: int) -> dict[str, str]:
     """The credentials, as a worker has them."""
     realm = still.value("SELECT id FROM realm WHERE name = %s", name)
-    adapters._at_work.clear()
+    adapters._at_work.by_version.clear()
     with still.acting("worker"):
         return dict(adapters.connector(str(realm), version).credentials)
 

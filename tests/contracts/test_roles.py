@@ -19,13 +19,13 @@ WRITES = {
     "worker": {
         "INSERT": {
             *("attempt", "blocklist_entry", "heartbeat", "ends_hold"),
-            *("reading", "subject_label", "made_value"),
+            *("subject_label", "made_value"),
         },
         "UPDATE": {
             *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
             *("reading", "subject_label", "made_value"),
         },
-        "DELETE": {"heartbeat"},
+        "DELETE": {"heartbeat", "reading"},
     },
     "auditor": {"INSERT": set(), "UPDATE": set(), "DELETE": set()},
 }
@@ -219,7 +219,7 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 
 EXECUTES = {
-    "web": {"look", "lane_now", "issue", "act", "log_append", "last_known"},
+    "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_readings"},
     "worker": {"issue_end", "log_append", "last_known"},
     "auditor": {"last_known"},
 }

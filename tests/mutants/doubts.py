@@ -228,8 +228,8 @@ MUTANTS = (
     Mutant(
         "steps: all before are in place",
         ORDER,
-        "    elif all(state == EffectState.SUCCEEDED for ord, state in steps if ord < min(waiting)):",
-        "    else:",
+        "    if all(state == EffectState.SUCCEEDED for ord, state in steps if ord < min(waiting)):",
+        "    if True:",
         (STEPS + "test_a_step_waits_for_all_realms",),
     ),
     Mutant(
