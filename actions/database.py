@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,3 +37,11 @@ def value(sql: str, params: Mapping[str, object]) -> Any:
 def violated(error: IntegrityError) -> str | None:
     """The name of the constraint that was violated: which rule said no, never its text."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
+
+def dumps(value: object) -> str:
+    """JSON text for a `jsonb` parameter; never for anything that is hashed."""
+    return _ENCODER.encode(value)

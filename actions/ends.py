@@ -12,10 +12,10 @@ from django.db.models.functions import Now
 
 from actions import database, keys, log, plan
 from actions.catalogue._base import Action, Values
+from actions.database import dumps
 from actions.models import Caller, EndsHold, Operation
 from actions.plan import Plan, RealmNow
 from actions.registry import registry
-from actions.standing import dumps
 from actions.subjects import Subject
 from actions.sweeping import each
 

@@ -20,9 +20,10 @@ from actions import database, keys, read
 from actions.answer import Answer, Written, of_lost, of_written
 from actions.ask import Ask, Decision
 from actions.compare import decide
+from actions.database import dumps
 from actions.errors import NotRecorded, Unauthenticated
 from actions.faults import point
-from actions.standing import Look, Standing, dumps, facts, look
+from actions.standing import Look, Standing, facts, look
 
 PASSES = 20
 """Every pass that fails means that another request succeeded; a trial never needed as many."""

@@ -311,11 +311,3 @@ def intent_of(facts: Facts) -> Intent:
         datetime.fromisoformat(facts["requested_at"]),
         frozenset(facts["incidents"]),
     )
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-
-
-def dumps(value: object) -> str:
-    """JSON text for a `jsonb` parameter; never for anything that is hashed."""
-    return _ENCODER.encode(value)

@@ -6,8 +6,8 @@
 CREATE OR REPLACE FUNCTION ask_readings(p_kind text, p_name text, p_realms uuid[], p_capabilities text[])
 RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   INSERT INTO reading AS r (realm_id, kind, name, capability, asked_at, message)
-  SELECT DISTINCT m.id, p_kind, p_name, w.capability, clock_timestamp(), ''
-    FROM unnest(p_realms, p_capabilities) AS w(realm, capability)
+  SELECT m.id, p_kind, p_name, w.capability, clock_timestamp(), ''
+    FROM (SELECT DISTINCT * FROM unnest(p_realms, p_capabilities)) AS w(realm, capability)
     JOIN realm m ON m.id = w.realm AND m.enabled
     -- Web is let in here: what it may cause is bounded, in size, and in how much is due at once.
    WHERE cardinality(p_realms) <= 64 AND length(p_kind) <= 40 AND length(p_name) <= 200
