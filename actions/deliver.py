@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from actions import adapters, made, outbox, settle
 from actions.adapters import where
-from actions.connectors._base import Call, Connector
+from actions.connectors._base import Call, Connector, NotMade
 from actions.faults import point
 from actions.models import Attempt, Effect
 from actions.objection import objection
@@ -51,6 +51,8 @@ def _bring_about(effect: Effect, attempt: Attempt) -> Told:
         return Refused(found), False
     try:
         connector, call = _ready(effect)
+    except NotMade as no:
+        return no.outcome, False
     except made.Erased:
         return Refused("What it made is erased: it must be asked for anew."), False
     except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import psycopg
 
-from actions.outcomes import Outcome, Seen
+from actions.outcomes import Outcome, Refused, RetryLater, Seen
 
 type Database = Callable[[], psycopg.Connection[Any]]
 """Gives a connection of its own to the console's database, in autocommit, as this process's role."""
@@ -66,6 +66,14 @@ type Facts = Mapping[str, object]
 
 class Unreadable(Exception):
     """The system cannot say how it is now; the message says why, without any secret."""
+
+
+class NotMade(Exception):
+    """`make` could make nothing, and changed nothing: refused for good, or not now."""
+
+    def __init__(self, outcome: Refused | RetryLater) -> None:
+        super().__init__(outcome.message)
+        self.outcome = outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,10 @@ class Connector(ABC):
         return True
 
     def make(self, call: Call) -> Mapping[str, str]:
-        """What must be made once before the first call, such as a new secret and its verifier."""
+        """What must be made once before the first call, such as a new secret and its verifier.
+
+        Raises NotMade.
+        """
         raise NotImplementedError
 
     def find(self, kind: str, label: str) -> Named | None:

@@ -15,11 +15,20 @@ from typing import ClassVar, Final
 import psycopg
 
 from actions.connectors import _pg_roles as roles
-from actions.connectors._base import Call, Connector, Facts, Named, Offer, Redo, Unreadable
+from actions.connectors._base import (
+    Call,
+    Connector,
+    Facts,
+    Named,
+    NotMade,
+    Offer,
+    Redo,
+    Unreadable,
+)
 from actions.connectors._pg_access import Access
 from actions.connectors._pg_credential import Credential
 from actions.connectors._postgres import CALL_SECONDS, Server, Told, answer_to, none_older
-from actions.outcomes import Outcome, Seen
+from actions.outcomes import Outcome, Refused, RetryLater, Seen
 
 GRANTS: Final = """
 CREATE ROLE {manager} LOGIN CREATEROLE PASSWORD …;
@@ -106,13 +115,13 @@ class PostgresRole(Connector):
             return Seen.UNREADABLE
 
     def make(self, call: Call) -> Mapping[str, str]:
-        """{username, password, verifier, version, previous}. Raises Unreadable; changes nothing."""
+        """{username, password, verifier, version, previous}. Raises NotMade; changes nothing."""
         try:
             return self._credential.make(call)
         except Told as told:
-            raise Unreadable(told.outcome.message) from None
+            raise NotMade(_no(told.outcome)) from None
         except psycopg.Error as error:
-            raise Unreadable(answer_to(error).message) from None
+            raise NotMade(_no(answer_to(error))) from None
 
     def find(self, kind: str, label: str) -> Named | None:
         try:
@@ -126,3 +135,8 @@ class PostgresRole(Connector):
         except psycopg.Error as error:
             raise Unreadable(answer_to(error).message) from None
         return Named(str(role.oid), role.name) if role else None
+
+
+def _no(outcome: Outcome) -> Refused | RetryLater:
+    """The outcome of a look that came to nothing: nothing was sent, so it is never unknown."""
+    return outcome if isinstance(outcome, Refused) else RetryLater(outcome.message)

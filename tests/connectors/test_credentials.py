@@ -189,9 +189,9 @@ def test_a_value_is_not_proved_by_a_server_that_asks_for_none(server: Outside, a
 
 
 def test_a_superusers_password_is_left_alone(server: Outside) -> None:
-    from actions.connectors._base import Unreadable
+    from actions.connectors._base import NotMade
 
-    with pytest.raises(Unreadable, match="left alone"):
+    with pytest.raises(NotMade, match="left alone"):
         rotation(server.roles(), "postgres")
 
 
