@@ -90,7 +90,7 @@ def call_of(effect: Effect) -> Call:
         subject=subject.name,
         desired=effect.desired,
         step=effect.step,
-        made=made.of(operation),
+        made=made.of(operation) if offer(effect).makes else {},
     )
 
 

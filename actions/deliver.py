@@ -34,16 +34,12 @@ def deliver(effect_id: int, worker: str) -> bool:
     if attempt is None:
         return False
     point("deliver.claimed")
-    effect = _whole(effect_id)
+    effect = attempt.effect
     outcome, verified = _bring_about(effect, attempt)
     point("deliver.called")
     settle.settle(attempt, outcome, verified=verified, settle_seconds=adapters.offer(effect).settle)
     point("deliver.settled")
     return True
-
-
-def _whole(effect_id: int) -> Effect:
-    return Effect.objects.select_related("realm", "subject", "operation__subject").get(id=effect_id)
 
 
 def _bring_about(effect: Effect, attempt: Attempt) -> Told:

@@ -67,21 +67,21 @@ def due(most: int) -> list[int]:
 def claim(effect_id: int, worker: str) -> Attempt | None:
     """Take up one effect; None when somebody else did, or another of its lane is under way.
 
-    None too when there is no such effect: a message may name any.
+    None too when there is no such effect: a message may name any. The attempt has its effect with it,
+    and that its realm, subject and operation.
     """
-    known = Effect.objects.select_related("realm", "subject", "operation")
-    effect = known.filter(id=effect_id).first()
-    if effect is None:
+    at = Effect.objects.filter(id=effect_id).values_list("operation_id", flat=True).first()
+    if at is None:
         return None
     try:
         with transaction.atomic():
-            operation = lock(effect.operation_id)
+            operation = lock(at)
             if operation.state not in states.HOLDING or not _take(effect_id):
                 return None
             if operation.state == OperationState.APPROVED:
                 Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
-            effect.refresh_from_db(fields=["fence", "attempts"])
-            return _attempt(effect, worker)
+            whole = Effect.objects.select_related("realm", "subject", "operation__subject")
+            return _attempt(whole.get(id=effect_id), worker)
     except IntegrityError as error:
         if database.violated(error) == "effect_one_open_per_lane_and_realm":
             return None

@@ -75,7 +75,7 @@ def bring_about(given: World, effect: int, then: str) -> str:
     if then:
         given.set(effect, then)
     with given.still.acting("worker"):
-        outcome, _ = deliver._bring_about(deliver._whole(effect), attempt)
+        outcome, _ = deliver._bring_about(attempt.effect, attempt)
     return type(outcome).__name__
 
 
@@ -111,7 +111,7 @@ def test_who_stood_still_between_writing_down_and_calling_does_not_call(
         _, effect = given.one(name)
         attempt = given.claim(effect)
         with still.acting("worker"):
-            whole = deliver._whole(effect)
+            whole = attempt.effect
             until = outbox.intend(attempt, whole, 1)
             assert until is not None and until > outbox.steady()
             told, _ = deliver._call(*deliver._ready(whole), until=outbox.steady() - 0.01)
@@ -124,7 +124,7 @@ def test_intending_takes_the_lock_that_expiring_takes(still: Still, name: str) -
         attempt = given.claim(effect)
 
         def intend() -> float | None:
-            return outbox.intend(attempt, deliver._whole(effect), 1)
+            return outbox.intend(attempt, attempt.effect, 1)
 
         with still.database() as holder, holder.transaction():
             holder.execute("SELECT FROM operation WHERE id = %s FOR NO KEY UPDATE", [operation])

@@ -36,8 +36,8 @@ MUTANTS = (
     Mutant(
         "claim: the lock",
         OUTBOX,
-        "operation = lock(effect.operation_id)\n            if operation.state not in",
-        "operation = effect.operation\n            if operation.state not in",
+        "operation = lock(at)\n            if operation.state not in",
+        "operation = Operation.objects.get(id=at)\n            if operation.state not in",
         (EFFECTS + "test_the_operation_is_locked_before_its_effects[_claim]",),
     ),
     Mutant(
