@@ -93,7 +93,7 @@ class SqlSessions(Connector):
         accounts = self.settings.get("accounts")
         if not isinstance(accounts, dict):
             raise Unreadable("The settings name no table of accounts.")
-        names = {part: _identifier(accounts[part]) for part in ("table", "id", "name")}
+        names = {part: identifier(accounts[part]) for part in ("table", "id", "name")}
         try:
             with self._server.managing() as at:
                 row = at.execute(sql.SQL(_FIND).format(**names), {"label": label}).fetchone()
@@ -105,13 +105,14 @@ class SqlSessions(Connector):
 
     def _form(self, form: str) -> sql.Composed:
         return sql.SQL(form).format(
-            table=_identifier(self.settings["table"]),
-            account=_identifier(self.settings["account_column"]),
-            issued=_identifier(self.settings["issued_column"]),
+            table=identifier(self.settings["table"]),
+            account=identifier(self.settings["account_column"]),
+            issued=identifier(self.settings["issued_column"]),
         )
 
 
-def _identifier(name: object) -> sql.Identifier:
+def identifier(name: object) -> sql.Identifier:
+    """The name of a table or column, `schema.table` in its parts."""
     return sql.Identifier(*str(name).split("."))
 
 

@@ -51,6 +51,7 @@ actions.models
 actions.models.*
 actions.models.subject
 actions.registry
+actions.connectors.django_sessions
 actions.catalogue.* actions.connectors.*
 actions.catalogue._accounts
 actions.connectors._pg_*

@@ -160,7 +160,7 @@ LAWS = [
     *(only_looks_when_it_observes, is_undone_by_the_inverse, does_not_undo_what_came_later),
     *(does_not_overwrite_another_of_the_same_generation, leaves_other_subjects_alone),
 ]
-ELSEWHERE = {"postgres_role", "sql_sessions"}
+ELSEWHERE = {"postgres_role", "sql_sessions", "django_sessions"}
 """Connectors that need a server of their own: `tests/connectors` holds them to these laws."""
 KINDS = [(kind, capability) for kind in registry.connectors() for capability in kind.offers]
 NAMES = [f"{kind.name} {capability}" for kind, capability in KINDS]
