@@ -10,6 +10,7 @@ import pytest
 
 from actions.registry import registry
 from tests.connectors.server import Outside, call, disable, enable, outside, revoke
+from tests.connectors.test_django_sessions import Site
 from tests.contracts import test_connectors as contract
 from tests.contracts.test_connectors import At
 
@@ -36,6 +37,12 @@ def sessions_in_a_table(server: Outside) -> At:
     return At(connector, revoke("app:#1", server.now()), None)
 
 
+def sessions_of_a_django_application(server: Outside) -> At:
+    site = Site(server)
+    site.signs_in(1, 0)
+    return At(site.connector, revoke("site:#1", server.now()), None)
+
+
 def a_password(server: Outside) -> At:
     app, connector = server.person("app"), server.roles()
     asked = call("credential.rotate", f"db:{app.name}", {"rotated": True}, step="make")
@@ -47,9 +54,14 @@ WORK: dict[tuple[str, str], Callable[[Outside], At]] = {
     ("postgres_role", "session.revoke"): sessions_of_a_role,
     ("postgres_role", "credential.rotate"): a_password,
     ("sql_sessions", "session.revoke"): sessions_in_a_table,
+    ("django_sessions", "session.revoke"): sessions_of_a_django_application,
 }
-# A later rotation has another value, and finds none of it there.
-EXEMPT = {("credential.rotate", contract.says_so_already_to_a_later_generation)}
+# A later rotation has another value, and finds none of it there; of these two there is no way back.
+EXEMPT = {("credential.rotate", contract.says_so_already_to_a_later_generation)} | {
+    (capability, law)
+    for capability in ("credential.rotate", "session.revoke")
+    for law in contract.OF_A_WAY_BACK
+}
 CASES = [
     pytest.param(law, work, id=f"{law.__name__} {' '.join(at)}")
     for law in contract.LAWS
