@@ -30,8 +30,8 @@ EVERY = 0.1
 SELDOM = 1.0
 """Seconds between looks for what is rarely there: leases that ran out, ends, stuck roll-ups."""
 
-WINDOW = 500
-"""How much of what is due is looked at in one sweep; more is not rung for at a time."""
+WINDOW = 300
+"""How much of what is due in each realm one sweep looks at; more is not rung for at a time."""
 
 GOODBYE = 25.0
 """Seconds that what is in hand may take once the keeper was told to stop."""

@@ -35,22 +35,25 @@ class Ring(NamedTuple):
     realm: uuid.UUID
 
 
-# Walks the index of what is ready in its order, and stops: nothing is sorted, however much is due. The
-# states stand in the text, for a partial index is used only where the plan can see that it fits.
+# For each realm, walks the index of what is ready there in its order, and stops: however much is due in
+# one that is slow, what is due in the others is seen. The states stand in the text, for a partial index
+# is used only where the plan can see that it fits.
 _DUE = f"""
-SELECT e.id, e.run_at, e.fence, e.run_at < statement_timestamp() - make_interval(secs => %s),
-       e.realm_id
-  FROM effect e
- WHERE e.state = 'ready' AND e.run_at <= statement_timestamp()
-   AND NOT EXISTS (SELECT FROM effect b WHERE b.subject_id = e.subject_id AND b.lane = e.lane
-                      AND b.realm_id = e.realm_id
-                      AND b.state IN ({", ".join(f"'{s}'" for s in sorted(states.OPEN))}))
- ORDER BY e.run_at, e.id LIMIT %s
+SELECT d.* FROM realm m CROSS JOIN LATERAL (
+  SELECT e.id, e.run_at, e.fence, e.run_at < statement_timestamp() - make_interval(secs => %s),
+         e.realm_id
+    FROM effect e
+   WHERE e.realm_id = m.id AND e.state = 'ready' AND e.run_at <= statement_timestamp()
+     AND NOT EXISTS (SELECT FROM effect b WHERE b.subject_id = e.subject_id AND b.lane = e.lane
+                        AND b.realm_id = e.realm_id
+                        AND b.state IN ({", ".join(f"'{s}'" for s in sorted(states.OPEN))}))
+   ORDER BY e.run_at, e.id LIMIT %s) d
+ ORDER BY d.run_at, d.id
 """
 
 
 def due_rings(most: int) -> list[Ring]:
-    """What may be taken up now, the longest due first.
+    """What may be taken up now, the longest due first: at most so many of each realm.
 
     What waits for another effect of its lane and realm is not among it: others pass it by.
     """

@@ -78,7 +78,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='effect',
-            index=models.Index(condition=models.Q(('state', 'ready')), fields=['run_at', 'id'], name='effect_due'),
+            index=models.Index(condition=models.Q(('state', 'ready')), fields=['realm', 'run_at', 'id'], name='effect_due'),
         ),
         migrations.AddField(
             model_name='effect',

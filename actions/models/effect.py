@@ -69,7 +69,9 @@ class Effect(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["run_at", "id"], name="effect_due", condition=Q(state="ready")),
+            models.Index(
+                fields=["realm", "run_at", "id"], name="effect_due", condition=Q(state="ready")
+            ),
             models.Index(
                 fields=["lease_until"], name="effect_leased", condition=Q(state="executing")
             ),

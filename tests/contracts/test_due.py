@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import psycopg
@@ -15,12 +16,13 @@ LEASES = (
     "SELECT id FROM effect WHERE state = 'executing' AND lease_until < now() ORDER BY lease_until"
 )
 SETTLED, DUE = 100_000, 20_000
+_numbers = itertools.count(1)
 
 
 @pytest.fixture
 def crowded(still: Still) -> Iterator[psycopg.Connection]:
     """A hundred thousand settled effects and twenty thousand that are due, taken back afterwards."""
-    operation, effect = still.issued(ban("198.19.77.1/32"))
+    operation, effect = still.issued(ban(f"198.19.77.{next(_numbers)}/32"))
     with still.database(role="superuser") as at, at.transaction(force_rollback=True):
         for table in ("operation", "effect"):
             at.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
@@ -59,7 +61,7 @@ def test_what_is_due_is_found_by_indexes_however_much_there_is(
 ) -> None:
     steps = plan(crowded, outbox._DUE, [5.0, 50])
     assert "Index Scan using effect_due" in steps
-    assert "Sort" not in steps and "Seq Scan" not in steps, steps
+    assert "Seq Scan on effect" not in steps, steps
     walked = next(line for line in steps.splitlines() if "effect_due" in line)
     assert int(walked.split("rows=")[2].split(".")[0]) < 100, "it stops once it has enough"
     for sql in (reconcile._DUE, LEASES):
@@ -75,6 +77,20 @@ def test_what_is_due_is_found_by_indexes_however_much_there_is(
     )
     taken = crowded.execute(outbox._DUE, [5.0, 50]).fetchall()
     assert not [row for row in taken if row[0] > 1_000_000]
+
+
+def test_what_is_due_elsewhere_is_seen_behind_a_realm_with_a_backlog(
+    crowded: psycopg.Connection,
+) -> None:
+    made = (
+        "INSERT INTO realm (id, name, title, connector, version, enabled) VALUES"
+        " (gen_random_uuid(), 'elsewhere', 'e', 'blocklist', 1, true) RETURNING id"
+    )
+    row = crowded.execute(made).fetchone()
+    assert row is not None
+    move = "UPDATE effect SET realm_id = %s, run_at = now() WHERE id = 1000001"
+    crowded.execute(move, [row[0]])
+    assert crowded.execute(outbox._DUE, [5.0, 50]).fetchall()[-1][0] == 1_000_001
 
 
 def test_a_ring_says_since_when_under_which_fence_and_whether_nobody_came(
