@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 COMPARE = "actions/compare.py"
+KEYED = "actions/keyed.py"
 ISSUE = "actions/issue.py"
 STANDING = "actions/standing.py"
 LOOK = "actions/sql/look.sql"
@@ -15,7 +16,7 @@ ACTIONS = "tests/contracts/test_actions.py::"
 MUTANTS = (
     Mutant(
         "the fingerprint",
-        COMPARE,
+        KEYED,
         " or key.fingerprint != fingerprint:",
         ":",
         (
@@ -25,7 +26,7 @@ MUTANTS = (
     ),
     Mutant(
         "the rules of the fingerprint",
-        COMPARE,
+        KEYED,
         "if key.rules != keys.RULES or key",
         "if key",
         (TOLD + "test_a_key_of_other_rules_is_not_compared",),
@@ -46,7 +47,7 @@ MUTANTS = (
     ),
     Mutant(
         "a key closes",
-        "actions/keyed.py",
+        KEYED,
         "KEY_CLOSES_AFTER = timedelta(hours=24)",
         "KEY_CLOSES_AFTER = timedelta(days=24000)",
         (TOLD + "test_a_key_that_led_to_nothing_is_judged_again_for_24_hours_then_closed",),
@@ -64,7 +65,7 @@ MUTANTS = (
     Mutant(
         "rights in each realm",
         COMPARE,
-        "if not realm.may_ask)",
+        "if not r.may_ask)",
         "if False)",
         (TOLD + "test_who_may_not_is_refused",),
     ),

@@ -217,7 +217,7 @@ MUTANTS = (
     Mutant(
         "the intent never changes",
         FROZEN,
-        "reason, because, again_of, requested_by_id, via, draft_id, requested_at\n  ON operation",
+        "reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at\n  ON operation",
         "reason\n  ON operation",
         (RULES + "test_a_frozen_column_never_changes[origin-operation-because]",),
     ),
@@ -251,9 +251,9 @@ MUTANTS = (
     Mutant(
         "nothing is deleted",
         FROZEN,
-        "    EXECUTE format('CREATE TRIGGER %I BEFORE DELETE ON %I FOR EACH STATEMENT"
+        "    EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE DELETE ON %I FOR EACH STATEMENT"
         " EXECUTE FUNCTION refuse_change()',\n                   t || '_is_kept', t);\n",
-        "",
+        "    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I', t || '_is_kept', t);\n",
         (
             RULES
             + "test_nothing_is_deleted_or_emptied_not_even_by_its_owner_or_a_replica[log_event]",
@@ -262,9 +262,9 @@ MUTANTS = (
     Mutant(
         "nothing is emptied",
         FROZEN,
-        "    EXECUTE format('CREATE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT"
+        "    EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT"
         " EXECUTE FUNCTION refuse_change()',\n                   t || '_is_never_emptied', t);\n",
-        "",
+        "    EXECUTE format('DROP TRIGGER IF EXISTS %I ON %I', t || '_is_never_emptied', t);\n",
         (
             RULES
             + "test_nothing_is_deleted_or_emptied_not_even_by_its_owner_or_a_replica[log_event]",
@@ -331,10 +331,8 @@ MUTANTS = (
     Mutant(
         "web reads no realm's settings",
         GRANTS,
-        "GRANT SELECT ON realm_version, entry_user_grant, entry_group_grant, realm_user_grant, "
-        "realm_group_grant,\n  caller_groups TO steadyhand_worker;",
-        "GRANT SELECT ON realm_version, entry_user_grant, entry_group_grant, realm_user_grant, "
-        "realm_group_grant,\n  caller_groups TO steadyhand_worker, steadyhand_web;",
+        "realm_user_grant, realm_group_grant,\n  caller_groups TO steadyhand_worker;",
+        "realm_user_grant, realm_group_grant,\n  caller_groups TO steadyhand_worker, steadyhand_web;",
         (
             ROLES + "test_web_neither_settles_nor_makes_nor_reads_what_realms_keep"
             "[SELECT settings FROM realm_version]",
@@ -343,8 +341,8 @@ MUTANTS = (
     Mutant(
         "a worker issues nothing",
         GRANTS,
-        "GRANT EXECUTE ON FUNCTION issue_end, log_append TO steadyhand_worker;",
-        "GRANT EXECUTE ON FUNCTION issue, issue_end, log_append TO steadyhand_worker;",
+        "GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;",
+        "GRANT EXECUTE ON FUNCTION issue, issue_end, log_append, erase_values TO steadyhand_worker;",
         (
             ROLES + "test_a_worker_cannot_issue",
             ROLES + "test_each_role_executes_only_the_functions_that_it_needs[worker]",
@@ -360,9 +358,9 @@ MUTANTS = (
     Mutant(
         "a pinned path",
         LOG,
-        "CREATE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void\n"
+        "CREATE OR REPLACE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void\n"
         "LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS",
-        "CREATE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void\n"
+        "CREATE OR REPLACE FUNCTION log_append(p_operation bigint, p_kind text, p_body text) RETURNS void\n"
         "LANGUAGE plpgsql SECURITY DEFINER AS",
         (
             ROLES + "test_functions_that_run_as_their_owner_look_names_up_in_a_pinned_path",

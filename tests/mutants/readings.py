@@ -21,8 +21,9 @@ MUTANTS = (
     Mutant(
         "drift: not put back under the old key",
         COMPARE,
-        "    if told is not None:\n        exact",
-        "    if told is not None and not _drifted(told, seen):\n        exact",
+        "if decision := by_key(ask, seen, fingerprint) or may_not(ask, seen):",
+        "told = seen.keyed\n    keyed = None if told and _drifted(told, seen) else by_key(ask, seen, fingerprint)"
+        "\n    if decision := keyed or may_not(ask, seen):",
         (TESTS + "test_the_same_key_again_starts_nothing_and_says_that_it_is_not_in_force",),
         raises="actions.errors.NotRecorded",  # the database refuses a second operation under one key
     ),
