@@ -62,7 +62,9 @@ def test_a_keeper_that_dies_leaves_every_class_as_it_is_declared(
     ref = four.ban(network)
     with contextlib.ExitStack() as stack:
         dying = [
-            stack.enter_context(four.keeper(CRASH_AT=f"deliver.{point}", LEASE_SECONDS="20"))
+            stack.enter_context(
+                four.keeper(CRASH_AT=f"deliver.{point}", LEASE_SECONDS="20", KEEPER_HANDS="1")
+            )
             for _ in CLASSES
         ]
         assert [one.wait(60) for one in dying] == [-signal.SIGKILL] * len(CLASSES)
@@ -120,7 +122,9 @@ def test_keepers_that_stood_still_past_their_leases_record_on_their_own_attempts
     ref = four.ban(network)
     with contextlib.ExitStack() as stack:
         halted = [
-            stack.enter_context(four.keeper(PAUSE_AT=f"deliver.{point}", LEASE_SECONDS="6"))
+            stack.enter_context(
+                four.keeper(PAUSE_AT=f"deliver.{point}", LEASE_SECONDS="6", KEEPER_HANDS="1")
+            )
             for _ in CLASSES
         ]
         eventually(lambda: all(map(stands_still, halted)), 60, "all of them stand still")

@@ -113,7 +113,7 @@ def world(realms: dict[str, str]) -> Iterator[World]:
     with (
         tempfile.TemporaryDirectory(prefix="steadyhand-downstream-") as made,
         downstream(Path(made)),
-        running({"KEEPERS": "0", **LOADED}) as console,
+        running({"KEEPERS": "0", "BROKER_URL": "none", **LOADED}) as console,
     ):
         console.rows("UPDATE realm SET enabled = false RETURNING id")
         given = World(console, Path(made))
