@@ -34,16 +34,15 @@ def test_undoing_a_suspension_does_not_let_in_whom_others_had_disabled(
 def test_nobody_is_asked_what_to_do_about_a_cut_that_no_undo_can_take_back(
     still: Still, place: Set
 ) -> None:
-    alice = place.account("alice")
-    suspended = place.run("suspend-account", alice)
+    mallory = place.account("mallory", disabled=True)
+    suspended = place.run("suspend-account", mallory)
     still.rows(
         "UPDATE effect SET found = 'not_known' WHERE operation_id = %s AND step = 'cut' RETURNING 1",
         suspended,
     )
-    told = undone(still, suspended)
-    assert told.disposition == "created"
-    place.finish(told.operation["id"])
-    assert not place.at(alice).disabled
+    for said in ("", "include"):
+        assert undone(still, suspended, not_known=said).code == "nothing_to_undo"
+    assert place.at(mallory).disabled
 
 
 # Drift, of what gives back.

@@ -58,4 +58,21 @@ MUTANTS = (
         "o.settled_at + interval '15 minutes'",
         (SEAMS + "test_a_value_is_kept_while_a_person_has_to_decide",),
     ),
+    Mutant(
+        "the console uses no verb, in the database",
+        "actions/sql/verbs.sql",
+        """  IF session_user = 'steadyhand_web' AND (p_via""",
+        """  IF false AND (p_via""",
+        (
+            "tests/contracts/test_decide_and_undo.py::"
+            "test_the_web_process_cannot_finish_in_the_name_of_the_console",
+        ),
+    ),
+    Mutant(
+        "web makes nothing that passes for an end, in the database",
+        "actions/sql/issue.sql",
+        " OR p_because LIKE 'end of @%'",
+        "",
+        ("tests/contracts/test_roles.py::test_web_makes_nothing_that_passes_for_an_end",),
+    ),
 )
