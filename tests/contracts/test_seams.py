@@ -116,6 +116,9 @@ def test_a_value_is_kept_while_a_person_has_to_decide(still: Still, place: Set) 
         assert values.erase_due() == 0
     with still.acting("web"):
         assert values.show(ref(still, operation), still.caller("ana"), "api").until is None
+        values.acknowledge(ref(still, operation), still.caller("ana"), "api")
+    sealed = "SELECT sealed IS NOT NULL FROM made_value WHERE operation_id = %s"
+    assert still.value(sealed, operation), "its steps may still need it"
 
 
 def erase(still: Still, operation: int) -> None:

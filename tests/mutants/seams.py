@@ -46,9 +46,9 @@ MUTANTS = (
     Mutant(
         "what is parked is not settled: its value is kept",
         VALUES,
-        "     WHERE m.sealed IS NOT NULL\n"
-        "       AND ((o.settled_at IS NOT NULL AND o.state <> 'parked' AND (",
-        "     WHERE m.sealed IS NOT NULL\n       AND ((o.settled_at IS NOT NULL AND (",
+        "     AND ((o.settled_at IS NOT NULL AND o.state <> 'parked' AND (m.acknowledged_at IS NOT NULL\n"
+        "            OR",
+        "     AND ((o.settled_at IS NOT NULL AND (m.acknowledged_at IS NOT NULL\n            OR",
         (SEAMS + "test_a_value_is_kept_while_a_person_has_to_decide",),
     ),
     Mutant(
@@ -57,6 +57,7 @@ MUTANTS = (
         "CASE WHEN o.state <> 'parked' THEN o.settled_at + interval '15 minutes' END",
         "o.settled_at + interval '15 minutes'",
         (SEAMS + "test_a_value_is_kept_while_a_person_has_to_decide",),
+        raises="actions.errors.Refusal",
     ),
     Mutant(
         "the console uses no verb, in the database",
@@ -74,5 +75,35 @@ MUTANTS = (
         " OR p_because LIKE 'end of @%'",
         "",
         ("tests/contracts/test_roles.py::test_web_makes_nothing_that_passes_for_an_end",),
+    ),
+    Mutant(
+        "many looks at one system keep no other waiting",
+        "actions/reader.py",
+        'rows.order_by("since")]',
+        'rows.order_by("since")[:1]]',
+        (
+            "tests/contracts/test_readings.py::"
+            "test_a_thousand_looks_at_one_system_keep_no_other_from_its_turn",
+        ),
+    ),
+    Mutant(
+        "rights come once, with the row of an action",
+        "console/world.py",
+        "            if made:\n",
+        "            if True:\n",
+        (
+            "tests/contracts/test_example_realms.py::"
+            "test_rights_on_an_action_that_were_taken_away_are_not_given_again",
+        ),
+    ),
+    Mutant(
+        "rights come with the row of an action",
+        "console/world.py",
+        "            if made:\n",
+        "            if False:\n",
+        (
+            "tests/contracts/test_example_realms.py::"
+            "test_an_action_of_a_later_version_comes_with_its_rights",
+        ),
     ),
 )
