@@ -83,7 +83,9 @@ def _relation(
         states.OperationState.SUPERSEDED,
     }
     beneath = standing is not seen.newest
-    return Relation.MORE if lacks or (unfinished and beneath) else relation
+    # Its steps would send what is erased: it can only be asked for anew.
+    gone = standing["state"] in states.UNFINISHED and standing.get("erased")
+    return Relation.MORE if lacks or gone or (unfinished and beneath) else relation
 
 
 def may_not(ask: Ask, seen: Standing) -> Decision | None:

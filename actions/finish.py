@@ -55,6 +55,12 @@ def _not_now(case: Case) -> Decision | None:
         )
     if state not in states.UNFINISHED | {OperationState.PARKED}:
         return _refused("over", f"It was never begun, and is over: {done_by(case.told)}", 409)
+    if case.told.get("erased"):
+        return _refused(
+            "erased",
+            "What it made is erased, so it cannot be finished. Ask for it anew.",
+            409,
+        )
     if too_wide := width_refusal(Subject(case.told["kind"], case.told["name"], RULES)):
         return _refused(too_wide.code, too_wide.message, 403)
     there = {realm.id for realm in case.seen.realms}

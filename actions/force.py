@@ -32,7 +32,7 @@ def in_force(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] =
     """
     own = {k.realm: k for k in known}
     verdicts = set()
-    for effect in _on_its_lane(facts):
+    for effect in on_its_lane(facts):
         wider = [k for k in around if k.realm == effect["realm_id"]]
         held = _holds(facts, effect, own.get(effect["realm_id"]))
         verdicts.add(_by_address(effect, held, wider))
@@ -47,7 +47,7 @@ def drifted(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = 
     What another operation left there, and what a wider network makes of the address, is no drift.
     """
     own = {k.realm: k for k in known if k.operation == facts["id"]}
-    for effect in _on_its_lane(facts):
+    for effect in on_its_lane(facts):
         found = own.get(effect["realm_id"])
         if found is None or not fresh(found) or agrees(found, effect["desired"]) is not False:
             continue
@@ -57,7 +57,7 @@ def drifted(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = 
     return False
 
 
-def _on_its_lane(facts: Facts) -> list[Facts]:
+def on_its_lane(facts: Facts) -> list[Facts]:
     """The effects on the operation's own lane: what it did on another one is told there."""
     return [e for e in facts["effects"] if e.get("lane") in (None, "", facts.get("lane"))]
 
@@ -81,7 +81,7 @@ def verified(facts: Facts, known: tuple[Known, ...]) -> Verified:
     """The earliest moment among its effects at which each was last seen in place."""
     own = {k.realm: k for k in known}
     seen, read = [], []
-    for effect in _on_its_lane(facts):
+    for effect in on_its_lane(facts):
         found = own.get(effect["realm_id"])
         at = effect["verified_at"]
         if found and found.reading and found.operation == facts["id"]:

@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from actions import plan, undoable
 from actions.ask import Ask
 from actions.catalogue._base import Intent, Last
+from actions.force import agrees
 from actions.plan import RealmNow
 from actions.standing import Known, Standing
 
 
 def last_in(realm: str, known: Iterable[Known]) -> Last | None:
     """What was last done in one realm; None when nothing ever was."""
-    found = (Last(k.desired, k.state, k.found) for k in known if k.realm == realm)
-    return next(found, None)
+    for k in known:
+        if k.realm == realm:
+            return Last(k.desired, k.state, k.found, agrees(k, k.desired) is False)
+    return None
 
 
 def reached(ask: Ask, seen: Standing, intent: Intent) -> tuple[list[RealmNow], tuple[str, ...]]:

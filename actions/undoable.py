@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from actions import states
 from actions.ask import Ask, Decision, done_by
+from actions.force import on_its_lane
 from actions.outcomes import Found
 from actions.plan import Plan, RealmNow
 from actions.standing import Facts, Standing
@@ -17,14 +18,15 @@ from actions.states import EffectState
 
 def changed(undone: Facts) -> dict[str, str]:
     """The realms in which we changed something: id to title."""
-    return _realms(e for e in undone["effects"] if _in_place(e) and e["found"] == Found.CHANGED)
+    ours = on_its_lane(undone)  # the opposite gives nothing back on another lane
+    return _realms(e for e in ours if _in_place(e) and e["found"] == Found.CHANGED)
 
 
 def not_known(undone: Facts) -> dict[str, str]:
     """The realms of which nobody can say whether we changed anything: id to title."""
     unclear = (
         effect
-        for effect in undone["effects"]
+        for effect in on_its_lane(undone)
         if effect["state"] == EffectState.PARKED
         or (_in_place(effect) and effect["found"] not in {Found.CHANGED, Found.SO_ALREADY})
     )

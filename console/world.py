@@ -14,7 +14,7 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.utils import timezone
-from guardian.shortcuts import assign_perm, get_groups_with_perms
+from guardian.shortcuts import assign_perm
 
 from actions import log, realms
 from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
@@ -43,9 +43,16 @@ BLOCKLIST = "blocked-networks"
 
 
 def sync_catalogue() -> None:
-    """A row for each action of the registry, so that rights can be granted on it."""
+    """A row for each action of the registry, so that rights can be granted on it.
+
+    With the row of an action that a later version brought come the rights that the example's groups
+    have on all others, once: what an admin takes away later is not given again.
+    """
     for action in registry.actions():
-        CatalogueEntry.objects.get_or_create(name=action.name)
+        with transaction.atomic():
+            entry, made = CatalogueEntry.objects.get_or_create(name=action.name)
+            if made:
+                _grant_entry(_groups(), entry)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -83,8 +90,8 @@ def ensure_world(home: Path) -> bool:
 def ensure_places(places: Iterable[Place]) -> None:
     """Have the realms of the example, with the rights that its groups have on the block list.
 
-    Also in a home from before there were any: its people and groups stay as they are, and what
-    nobody was given a right on yet is given to the groups that are still there.
+    Also in a home from before there were any: its people and groups stay as they are, and the groups
+    that are still there are given the rights, once.
     """
     for place in places:
         with transaction.atomic():
@@ -98,11 +105,12 @@ def _ensure_place(place: Place) -> None:
             realms.change(place.name, place.settings, place.credentials)
         return
     realm = realms.add(place.name, place.title, place.connector, place.settings, place.credentials)
-    groups = {g.name: g for g in Group.objects.filter(name__in=set(GROUPS.values()))}
-    _grant_realm(groups, realm)
-    for entry in CatalogueEntry.objects.all():
-        if not get_groups_with_perms(entry):
-            _grant_entry(groups, entry)
+    _grant_realm(_groups(), realm)
+
+
+def _groups() -> dict[str, Group]:
+    """The example's groups that are there: none before the world is made."""
+    return {g.name: g for g in Group.objects.filter(name__in=set(GROUPS.values()))}
 
 
 def _make() -> dict[str, Any]:

@@ -84,12 +84,14 @@ class Last:
     """What was last done on the lane in one realm: `state` is an effect's, `found` an outcome's.
 
     `found` is the most that we can be said to have changed since it was otherwise: `changed`,
-    `not_known`, `so_already`, or "" while nothing is settled.
+    `not_known`, `so_already`, or "" while nothing is settled. `otherwise`: it was read since, and is
+    not so any more.
     """
 
     desired: Values
     state: str
     found: str
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)

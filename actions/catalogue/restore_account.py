@@ -79,6 +79,8 @@ class RestoreAccount(Action):
             return "No suspension of ours is on record there, so there is nothing of ours to undo."
         if last.state == "succeeded" and last.desired["disabled"] and last.found == "so_already":
             return "The account was disabled there before we suspended it, so it is left disabled."
+        if last.otherwise and not last.desired["disabled"]:
+            return "Since we restored it, it was disabled by somebody else, so it is left disabled."
         return ""
 
     def warns(self, intent: Intent, last: Last | None) -> str:

@@ -46,7 +46,7 @@ BEGIN
      OR p_kind <> (CASE WHEN v_made THEN 'operation.requested' ELSE 'request.arrived' END) THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'not an event of a request';
   END IF;
-  IF session_user = 'steadyhand_web' AND (p_via = 'keeper'
+  IF session_user = 'steadyhand_web' AND (p_via = 'keeper' OR p_because LIKE 'end of @%'
      OR EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'console')) THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the console itself asks only through issue_end';
   END IF;

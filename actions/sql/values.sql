@@ -19,7 +19,8 @@ BEGIN
   IF m.id IS NULL THEN
     RETURN;
   END IF;
-  until := o.settled_at + interval '15 minutes';
+  -- Parked is not settled: a person decides first, and its steps may need the value still.
+  until := CASE WHEN o.state <> 'parked' THEN o.settled_at + interval '15 minutes' END;
   state := CASE WHEN m.sealed IS NULL OR m.acknowledged_at IS NOT NULL OR until <= clock_timestamp()
                 THEN 'gone' ELSE 'there' END;
 END $$;
@@ -68,7 +69,7 @@ DECLARE v_why text;
 BEGIN
   UPDATE made_value m SET sealed = NULL, erased_at = clock_timestamp() FROM operation o
    WHERE o.id = p_operation AND m.operation_id = o.id AND m.sealed IS NOT NULL
-     AND ((o.settled_at IS NOT NULL AND (m.acknowledged_at IS NOT NULL
+     AND ((o.settled_at IS NOT NULL AND o.state <> 'parked' AND (m.acknowledged_at IS NOT NULL
             OR o.settled_at <= clock_timestamp() - interval '15 minutes'))
        OR m.made_at <= clock_timestamp() - interval '1 day')
   RETURNING CASE WHEN m.acknowledged_at IS NULL THEN 'its time is over' ELSE 'acknowledged' END INTO v_why;
@@ -87,7 +88,7 @@ BEGIN
   FOR v_id IN
     SELECT o.id FROM made_value m JOIN operation o ON o.id = m.operation_id
      WHERE m.sealed IS NOT NULL
-       AND ((o.settled_at IS NOT NULL AND (m.acknowledged_at IS NOT NULL
+       AND ((o.settled_at IS NOT NULL AND o.state <> 'parked' AND (m.acknowledged_at IS NOT NULL
               OR o.settled_at <= clock_timestamp() - interval '15 minutes'))
          OR m.made_at <= clock_timestamp() - interval '1 day')
      ORDER BY o.id LIMIT 100 FOR NO KEY UPDATE OF o SKIP LOCKED

@@ -35,6 +35,11 @@ BEGIN
      OR v_body ->> 'caller' IS DISTINCT FROM p_caller::text THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'not an event of this verb';
   END IF;
+  -- A worker asks no more for the rights of what the console itself set going.
+  IF session_user = 'steadyhand_web' AND (p_via = 'keeper'
+     OR EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'console')) THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the console itself uses no verb';
+  END IF;
   IF v_did AND p_verb = 'decide' AND NOT coalesce(v_body ->> 'reason' ~ '\S' AND v_body ->> 'to' = p_to
        AND EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'person' AND c.is_active
                       AND c.username = v_body ->> 'by'), false) THEN

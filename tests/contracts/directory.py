@@ -37,6 +37,7 @@ class Place:
     accounts: dict[str, Account] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     away: bool = False
+    read: bool = False  # whether it says how its accounts stand
 
 
 class Directory(Connector):
@@ -80,7 +81,10 @@ class Directory(Connector):
         return {"username": "app_rw", "password": self.password}
 
     def read(self, capability: str, kind: str, subject: str) -> Facts:
-        raise Unreadable("Nobody reads here.")
+        realm, _, id = subject.partition(":#")
+        if capability != "account.disable" or not self.places[realm].read:
+            raise Unreadable("Nobody reads here.")
+        return {"disabled": self.places[realm].accounts[id].disabled}
 
     def verify(self, call: Call) -> bool:
         return True

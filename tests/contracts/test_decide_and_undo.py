@@ -230,6 +230,17 @@ def test_the_web_process_cannot_finish_an_older_generation(still: Still, name: s
         assert refused(at, ACT, *params, "finish", None, None, body)[0] == "SH003"
 
 
+def test_the_web_process_cannot_finish_in_the_name_of_the_console(still: Still, name: str) -> None:
+    # Whose rights no worker asks for.
+    operation, _ = ban_that(still, name, "failed")
+    console = still.value("SELECT id FROM caller WHERE kind = 'console'")
+    body = json.dumps({"caller": str(console), "by": "console"})
+    params = (console, uuid.uuid4().hex, "resumed", operation, "failed", 1)
+    with still.database(role="web") as at:
+        assert refused(at, ACT, *params, "finish", None, None, body)[0] == "SH003"
+    assert still.effects(operation) == ["failed"]
+
+
 # Undo.
 def test_an_undo_takes_back_what_we_changed_and_leaves_what_was_so_already(
     still: Still, name: str, second_realm: str

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from actions import realms
 from console import world
@@ -72,3 +74,40 @@ def test_rights_that_were_taken_away_since_are_not_given_again(still: Still) -> 
                 " VALUES (%s, %s, %s)",
                 row,
             )
+
+
+# Actions that a later version brings.
+GRANTS = "entry_group_grant g USING catalogue_entry n WHERE n.id = g.content_object_id"
+
+
+def may_ask(at: CursorWrapper, action: str) -> set[str]:
+    """The groups that may ask for an action, as seen by whoever changes it."""
+    at.execute(
+        "SELECT a.name FROM entry_group_grant g JOIN auth_permission p ON p.id = g.permission_id"
+        " JOIN auth_group a ON a.id = g.group_id JOIN catalogue_entry n ON n.id = g.content_object_id"
+        " WHERE p.codename = 'ask_entry' AND n.name = %s",
+        [action],
+    )
+    return {name for (name,) in at.fetchall()}
+
+
+@pytest.fixture
+def at(still: Still) -> Iterator[CursorWrapper]:
+    """The database as its owner, with nothing kept of what is done to it."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        yield cursor
+        transaction.set_rollback(True)
+
+
+def test_an_action_of_a_later_version_comes_with_its_rights(at: CursorWrapper) -> None:
+    at.execute(f"DELETE FROM {GRANTS} AND n.name = 'rotate-secret'")
+    at.execute("DELETE FROM catalogue_entry WHERE name = 'rotate-secret'")
+    world.sync_catalogue()
+    assert may_ask(at, "rotate-secret") == {"responders", "admins", "runbooks"}
+
+
+def test_rights_on_an_action_that_were_taken_away_are_not_given_again(at: CursorWrapper) -> None:
+    at.execute(f"DELETE FROM {GRANTS} AND n.name = 'rotate-secret'")
+    world.sync_catalogue()
+    world.ensure_places([replace(PLACE, name="example-db-2")])
+    assert may_ask(at, "rotate-secret") == set()

@@ -318,3 +318,23 @@ def test_nobody_waits_when_half_the_threads_do() -> None:
     for thread in threads:
         thread.join(5)
     assert waits == [True] * places
+
+
+def test_a_thousand_looks_at_one_system_keep_no_other_from_its_turn(
+    still: Still, name: str, second_realm: str
+) -> None:
+    first = still.value(
+        "SELECT id FROM realm WHERE enabled AND connector = 'blocklist' AND id <> %s", second_realm
+    )
+    asked = (
+        "INSERT INTO reading (realm_id, kind, name, capability, asked_at, message)"
+        " SELECT %s, 'network', 'many ' || n, 'network.deny', now() - %s::interval, ''"
+        " FROM generate_series(1, %s) n RETURNING id"
+    )
+    try:
+        still.rows(asked, first, "1 minute", 1000)
+        still.rows(asked, second_realm, "1 second", 1)
+        with still.acting("worker"):
+            assert str(second_realm) in reader.due()
+    finally:
+        still.rows("DELETE FROM reading WHERE name LIKE 'many %%' RETURNING id")

@@ -279,6 +279,14 @@ def test_web_does_not_ask_as_the_console(still: Still, name: str) -> None:
             at.execute(ISSUE, given)
 
 
+def test_web_makes_nothing_that_passes_for_an_end(still: Still, name: str) -> None:
+    # It would be tried without limit, and the end itself would count as issued.
+    with still.database(role="web") as at:
+        given = issue_params(still, name, "end", []) | {"because": "end of @1"}
+        with pytest.raises(psycopg.DatabaseError, match="only through issue_end"):
+            at.execute(ISSUE, given)
+
+
 def test_web_writes_no_event_that_is_no_json(still: Still, name: str) -> None:
     with still.database(role="web") as at:
         given = issue_params(still, name, "json", []) | {"body": "not json"}
