@@ -14,7 +14,7 @@ from actions.policy import Rights
 from actions.registry import registry
 from actions.standing import Facts
 from actions.states import EffectState, OperationState
-from console import wording
+from console import steps, wording
 from console.waiting import SETTLED
 
 type Deed = dict[str, str]
@@ -95,9 +95,9 @@ def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]
     return [
         {
             "n": effect["n"],
-            "title": effect["title"],
+            "title": steps.name(effect),
             "realm": effect["realm"],
-            "check": f"Look in {effect['title']} itself: is it so that {wording.phrase(told)}? "
+            "check": f"Look in {effect['title']} itself: {_question(told, effect['step'])} "
             f"What we know: {effect['message']}",
             "post": reverse("effect-decide", args=[told["ref"], effect["n"]]),
             "key": new_key(),
@@ -106,6 +106,12 @@ def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]
         for effect in told["effects"]
         if effect["state"] == EffectState.PARKED
     ]
+
+
+def _question(told: Facts, step: str) -> str:
+    if title := steps.TITLES.get(step):
+        return f"is the step “{title}” done there for {wording.label(told)}?"
+    return f"is it so that {wording.phrase(told)}?"
 
 
 _ENDS = (
