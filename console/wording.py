@@ -214,7 +214,9 @@ def _detail(told: Facts) -> list[str]:
     if "in_doubt" in _states(told):
         lines.append("We look before we send it again. You do not need to click again.")
     if told["state"] in {"failed", "partial"}:
-        lines.append("Asking again runs only what is unfinished.")
+        lines.append(
+            "Once the cause is mended, ask again or press Finish: only what is unfinished runs."
+        )
     if told["state"] == "cancelled":
         lines.append("It was withdrawn before anything was sent.")
     if told["state"] == "expired":

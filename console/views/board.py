@@ -94,7 +94,7 @@ def _waits(told: Facts) -> str:
     said = ". ".join(f"{steps.name(e)}: {e['message']}".rstrip(".: ") for e in stuck)
     match told["state"]:
         case "parked":
-            advice = "A person must look there"
+            advice = "A person must look there, then say on its page what they saw"
         case "partial":
             advice = f"{done} of {len(told['effects'])} in place; asking again runs only the rest"
         case "failed":

@@ -28,11 +28,15 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
     found = []
     if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
         found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
-    found += _back(told, now, has)
-    if asks and now.superseded_by is None:
-        # Only the lane's newest generation can be finished; one after it may have come to nothing.
-        if now.generation == told["generation"] and _unfinished(told):
-            found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
+    back = _back(told, now, has)
+    stands = asks and now.superseded_by is None
+    # Only the lane's newest generation can be finished; one after it may have come to nothing.
+    if stands and now.generation == told["generation"] and _unfinished(told):
+        found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
+    # What is unfinished or undecided asks for that first, not for the way back.
+    first = bool(found) or told["state"] == OperationState.PARKED
+    found += [{**deed, "class": "btn-outline-secondary"} if first else deed for deed in back]
+    if stands:
         again = {"subject": wording.label(told), "again": str(now.generation)}
         text = "Do it again on purpose"
         found.append(_form(told["action"], text, "btn-outline-secondary", again))

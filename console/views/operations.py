@@ -95,7 +95,7 @@ def _visible(request: SignedIn, ref: str) -> Facts:
 def _context(request: SignedIn, told: Facts) -> dict[str, object]:
     now = history.now_of(told)
     told = {**told, "verified_at": now.verified_at}
-    known = {k.realm: k for k in now.known}
+    known = {(k.realm, k.capability): k for k in now.known}
     counted = arrivals.tally(told["id"], request.user.pk)
     viewer = Viewer(request.user.username, counted.mine, counted.resumed)
     stood = history.stood_before(told) if told["state"] == "failed" else None
@@ -109,7 +109,7 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "poll": _poll(told, request.GET.urlencode()),
         "deeds": deeds(told, now, request.rights, request.user.username),
         "to_decide": to_decide(told, now, request.rights),
-        "effects": [_effect(effect, known.get(effect["realm_id"])) for effect in told["effects"]],
+        "effects": _effects(told, known),
         "effects_summary": f"{done} of {len(told['effects'])} {'done' if steps.order(told) else 'in place'}",
         "graph": pictures.of_operation(told),
         "arrivals_summary": _counted(counted.count, told),
@@ -208,6 +208,13 @@ def _open(told: Facts) -> bool:
     return any(effect["state"] in {"executing", "in_doubt"} for effect in told["effects"])
 
 
+def _effects(told: Facts, known: Mapping[tuple[str, str], Known]) -> list[dict[str, object]]:
+    """Rows of the table of effects: a look at a system stands once, at the last step that it judges."""
+    last = {(effect["realm_id"], effect["capability"]): effect["n"] for effect in told["effects"]}
+    judged = {n: known.get(pair) for pair, n in last.items()}
+    return [_effect(effect, judged.get(effect["n"])) for effect in told["effects"]]
+
+
 def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
     title, later = steps.TITLES.get(effect["step"]), steps.later(effect)
     said = [steps.found(effect, wording.FOUND.get(effect["found"], ""))]
@@ -221,12 +228,15 @@ def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
         "title": title or effect["title"],
         "realm": f"{effect['title']} ({effect['realm']})" if title else effect["realm"],
         "state": effect["state"],
-        "word": f"Waits until {later:%H:%M}" if later else "",
+        "word": f"Waits until {later:%H:%M}" if later else _WORDS.get(effect["state"], ""),
         "found": ". ".join(part.rstrip(".") for part in said if part),
         "tries": effect["attempts"],
         "at": wording.moment(effect["settled_at"]),
         "verified": wording.moment(effect["verified_at"]),
     }
+
+
+_WORDS = {"cancelled": wording.WORDS["cancelled"]}
 
 
 def _told(arrivals: Sequence[dict[str, Any]], first: dict[str, Any]) -> list[dict[str, Any]]:
