@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from console.wording import TONES, WORDS, on_day
+from actions.registry import registry
+from actions.standing import Facts
+from console import steps
+from console.wording import TONES, WORDS, clock, label, on_day
 
 WIDTH, BOX, PITCH = 860, 50, 64
 AT_ROOT, AT_EFFECT, AT_SEEN = 10, 270, 610
@@ -59,13 +63,15 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One effect as the graph needs it."""
+    """One effect as the graph needs it: those of a rank wait for all of the rank before."""
 
     title: str
     realm: str
     state: str
     seen: str
     seen_at: str
+    rank: int = 0
+    words: str = ""
 
 
 def cut(text: str, most: int) -> str:
@@ -73,23 +79,58 @@ def cut(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def of_operation(told: Facts) -> Graph:
+    """The graph of an operation as its facts tell it."""
+    order = steps.order(told)
+    drawn = [_drawn(effect, order) for effect in told["effects"]]
+    title = f"{registry.action(told['action']).title.split()[0]} {label(told)}"
+    return graph(title, f"{told['ref']}, gen. {told['generation']}", drawn)
+
+
+def _drawn(effect: Mapping[str, Any], order: Mapping[str, int]) -> Drawn:
+    verified, later = effect["verified_at"], steps.later(effect)
+    name = steps.TITLES.get(effect["step"]) or effect["title"]
+    rank = order.get(effect["step"], 0)
+    return Drawn(
+        title=f"{rank + 1}. {name}" if order else name,
+        realm=effect["realm"],
+        state=effect["state"],
+        seen="Read back: it is so" if verified else "",
+        seen_at=clock(verified) if verified else "",
+        rank=rank,
+        words=f"Waits until {clock(later)}" if later else "",
+    )
+
+
 def graph(title: str, sub: str, effects: Sequence[Drawn]) -> Graph:
     """Operation at the left, an effect a row, what was last seen of it at the right."""
     height = len(effects) * PITCH + 8
     middle = height / 2
-    root = Box(AT_ROOT, middle - BOX / 2, 190, "", cut(title, 24), cut(sub, 27), root=True)
+    root = Box(AT_ROOT, middle - BOX / 2, 190, "", cut(title, 22), cut(sub, 27), root=True)
     nodes, edges = [root], []
     for row, effect in enumerate(effects):
         y = 4 + row * PITCH + (PITCH - BOX) / 2
         centre, tone = y + BOX / 2, TONES.get(effect.state, "ended")
-        words = f"{WORDS.get(effect.state, effect.state)}, {effect.realm}"
+        words = f"{_state(effect)}, {effect.realm}"
         nodes.append(Box(AT_EFFECT, y, 260, tone, cut(effect.title, 34), cut(words, 38)))
-        edges.append(Edge(tone, _curve(middle, centre)))
+        if not effect.rank:
+            edges.append(Edge(tone, _curve(middle, centre)))
+        elif effects[row - 1].rank < effect.rank:
+            edges.append(Edge(tone, _down(y)))
         if effect.seen:
             nodes.append(Box(AT_SEEN, y, 240, tone, cut(effect.seen, 30), cut(effect.seen_at, 34)))
             edges.append(Edge(tone, f"M{AT_EFFECT + 260} {centre}H{AT_SEEN}"))
-    said = "; ".join(f"{e.title}: {WORDS.get(e.state, e.state).lower()}" for e in effects)
+    said = "; ".join(f"{e.title}: {_state(e).lower()}" for e in effects)
     return Graph(height, nodes, edges, f"Effects: {said}.")
+
+
+def _state(effect: Drawn) -> str:
+    return effect.words or WORDS.get(effect.state, effect.state)
+
+
+def _down(y: float) -> str:
+    """An arrow from the step above to the one whose box begins at `y`."""
+    return f"M{AT_EFFECT + 40} {y - PITCH + BOX}V{y - 1}m-4 -5l4 5l4 -5"
 
 
 def _curve(start: float, end: float) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from actions.models import LogEvent
+from console import steps
 from console.wording import WORDS, on_day
 
 
@@ -56,12 +57,10 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "effect.moved":
             found = f", {body['found'].replace('_', ' ')}" if body["found"] else ""
             note = f". {body['message']}" if body["message"] else ""
-            return (
-                f"Effect {body['step']}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
-            )
+            return f"{_step(body)}: {_word(body['from'])} → {_word(body['to'])}{found}{note}"
         case "effect.decided":
             said = f"{_word(body['from'])} → {_word(body['to'])}"
-            return f"Effect {body['step']} of {body['realm']} decided: {said}. {_reason(body)}"
+            return f"{_step(body)} in {body['realm']}, decided: {said}. {_reason(body)}"
         case "operation.cancelled":
             return "Withdrawn: nothing of it was sent"
         case "end.issued":
@@ -90,6 +89,10 @@ _ARRIVED = {
 
 def _reason(body: Mapping[str, Any]) -> str:
     return f"“{body['reason']}”"
+
+
+def _step(body: Mapping[str, Any]) -> str:
+    return steps.TITLES.get(body["step"], f"Effect {body['step']}")
 
 
 def _word(state: str) -> str:

@@ -10,6 +10,7 @@ from actions.history import Present
 from actions.registry import registry
 from actions.standing import Facts, intent_of
 from actions.subjects import Subject
+from console import steps
 
 WORDS = {
     "succeeded": "Done",
@@ -129,9 +130,9 @@ def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> 
         case "approved" | "running" if viewer.came_late:
             return "running", "Already running"
         case "approved" | "running":
-            return "running", f"Running: {done} of {total} effects are in place"
+            return _under_way(told, f"{done} of {total} {_counted(told)}")
         case "partial":
-            return "partly", f"Partly done: {done} of {total} effects are in place"
+            return "partly", f"Partly done: {done} of {total} {_counted(told)}"
         case "failed":
             return "failed", f"Failed: {'this changed nothing' if stood else 'nothing is in place'}"
         case "parked":
@@ -142,6 +143,16 @@ def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> 
             return "refused", "Not run: it was not begun within 15 minutes"
         case state:
             return "ended", state.replace("_", " ").capitalize()
+
+
+def _under_way(told: Facts, so_far: str) -> tuple[str, str]:
+    if until := steps.waits_until(told):
+        return "waiting", f"As planned: {so_far}, and the rest waits until {clock(until)}"
+    return "running", f"Running: {so_far}"
+
+
+def _counted(told: Facts) -> str:
+    return "steps are done" if steps.order(told) else "effects are in place"
 
 
 def _whose(told: Facts, viewer: Viewer) -> str:
@@ -197,11 +208,15 @@ def _detail(told: Facts) -> list[str]:
     for effect in told["effects"]:
         if effect["state"] in {"failed", "in_doubt", "parked"}:
             word = WORDS[effect["state"]].lower()
-            lines.append(f"{effect['title']}: {word}. {effect['message']}")
+            lines.append(f"{steps.name(effect)}: {word}. {effect['message']}")
+        elif later := steps.later(effect):
+            lines.append(f"{steps.pause(effect, clock(later))}. You need not wait for it.")
     if "in_doubt" in _states(told):
         lines.append("We look before we send it again. You do not need to click again.")
     if told["state"] in {"failed", "partial"}:
-        lines.append("Asking again runs only what is unfinished.")
+        lines.append(
+            "Once the cause is mended, ask again or press Finish: only what is unfinished runs."
+        )
     if told["state"] == "cancelled":
         lines.append("It was withdrawn before anything was sent.")
     if told["state"] == "expired":

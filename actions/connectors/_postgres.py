@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -207,3 +207,13 @@ def sessions(count: int, oldest: datetime | None, newest: datetime | None, ahead
         "oldest": (oldest - ahead).isoformat() if oldest else None,
         "newest": (newest - ahead).isoformat() if newest else None,
     }
+
+
+def sessions_in_words(facts: Mapping[str, object]) -> str:
+    """`3 open sessions, the newest from 24 Nov 2026 12:40:19 UTC`."""
+    count, newest = facts.get("sessions"), facts.get("newest")
+    if not count or newest is None:
+        return "no open session"
+    since = moment(newest).astimezone(UTC)
+    many = "1 open session" if count == 1 else f"{count} open sessions, the newest"
+    return f"{many} from {since:%-d %b %Y %H:%M:%S} UTC"

@@ -27,7 +27,14 @@ from actions.connectors._base import (
 )
 from actions.connectors._pg_access import Access
 from actions.connectors._pg_credential import Credential
-from actions.connectors._postgres import CALL_SECONDS, Server, Told, answer_to, none_older
+from actions.connectors._postgres import (
+    CALL_SECONDS,
+    Server,
+    Told,
+    answer_to,
+    none_older,
+    sessions_in_words,
+)
 from actions.outcomes import Outcome, Refused, RetryLater, Seen
 
 GRANTS: Final = """
@@ -105,6 +112,21 @@ class PostgresRole(Connector):
             version = facts.get("version")
             return bool(version) and desired.get("version", version) == version
         return facts.get("disabled") is desired.get("disabled")
+
+    @classmethod
+    def words(cls, capability: str, facts: Facts) -> str:
+        if capability == "session.revoke":
+            return sessions_in_words(facts)
+        if capability == "account.disable":
+            return "may not sign in" if facts.get("disabled") else "may sign in"
+        of_ours = facts.get("version")
+        version = f"version {of_ours}" if of_ours else "no version of ours yet"
+        found = facts.get("roles")
+        logins = found.items() if isinstance(found, Mapping) else ()
+        doors = [
+            f"{name} may{'' if role.get('login') else ' not'} sign in" for name, role in logins
+        ]
+        return "; ".join([version, *doors])
 
     def observe(self, call: Call) -> Seen:
         if call.capability != "credential.rotate":

@@ -25,6 +25,7 @@ from actions.connectors._postgres import (
     none_older,
     offset,
     sessions,
+    sessions_in_words,
 )
 from actions.outcomes import Applied, Found, Outcome
 
@@ -88,6 +89,10 @@ class SqlSessions(Connector):
     @classmethod
     def agrees(cls, capability: str, facts: Facts, desired: Mapping[str, object]) -> bool:
         return none_older(facts, desired)
+
+    @classmethod
+    def words(cls, capability: str, facts: Facts) -> str:
+        return sessions_in_words(facts)
 
     def find(self, kind: str, label: str) -> Named | None:
         accounts = self.settings.get("accounts")

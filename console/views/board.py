@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from actions import ends, history, overview
 from actions.overview import Health
 from actions.standing import Facts
+from console import steps
 from console.access import SignedIn, page
 from console.views.loading import load
 from console.views.rows import Row, counts, row, rows, starts
@@ -90,10 +91,10 @@ def _late(told: Facts) -> str:
 def _waits(told: Facts) -> str:
     done = sum(effect["state"] == "succeeded" for effect in told["effects"])
     stuck = [e for e in told["effects"] if e["state"] in {"failed", "in_doubt", "parked"}]
-    said = ". ".join(f"{e['title']}: {e['message']}".rstrip(".: ") for e in stuck)
+    said = ". ".join(f"{steps.name(e)}: {e['message']}".rstrip(".: ") for e in stuck)
     match told["state"]:
         case "parked":
-            advice = "A person must look there"
+            advice = "A person must look there, then say on its page what they saw"
         case "partial":
             advice = f"{done} of {len(told['effects'])} in place; asking again runs only the rest"
         case "failed":

@@ -14,7 +14,7 @@ from actions.policy import Rights
 from actions.registry import registry
 from actions.standing import Facts
 from actions.states import EffectState, OperationState
-from console import wording
+from console import steps, wording
 from console.waiting import SETTLED
 
 type Deed = dict[str, str]
@@ -28,11 +28,15 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
     found = []
     if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
         found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
-    found += _back(told, now, has)
-    if asks and now.superseded_by is None:
-        # Only the lane's newest generation can be finished; one after it may have come to nothing.
-        if now.generation == told["generation"] and _unfinished(told):
-            found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
+    back = _back(told, now, has)
+    stands = asks and now.superseded_by is None
+    # Only the lane's newest generation can be finished; one after it may have come to nothing.
+    if stands and now.generation == told["generation"] and _unfinished(told):
+        found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
+    # What is unfinished or undecided asks for that first, not for the way back.
+    first = bool(found) or told["state"] == OperationState.PARKED
+    found += [{**deed, "class": "btn-outline-secondary"} if first else deed for deed in back]
+    if stands:
         again = {"subject": wording.label(told), "again": str(now.generation)}
         text = "Do it again on purpose"
         found.append(_form(told["action"], text, "btn-outline-secondary", again))
@@ -95,9 +99,9 @@ def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]
     return [
         {
             "n": effect["n"],
-            "title": effect["title"],
+            "title": steps.name(effect),
             "realm": effect["realm"],
-            "check": f"Look in {effect['title']} itself: is it so that {wording.phrase(told)}? "
+            "check": f"Look in {effect['title']} itself: {_question(told, effect['step'])} "
             f"What we know: {effect['message']}",
             "post": reverse("effect-decide", args=[told["ref"], effect["n"]]),
             "key": new_key(),
@@ -106,6 +110,12 @@ def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]
         for effect in told["effects"]
         if effect["state"] == EffectState.PARKED
     ]
+
+
+def _question(told: Facts, step: str) -> str:
+    if title := steps.TITLES.get(step):
+        return f"is the step “{title}” done there for {wording.label(told)}?"
+    return f"is it so that {wording.phrase(told)}?"
 
 
 _ENDS = (

@@ -19,7 +19,7 @@ from actions.history import Filter
 from actions.models import LogEvent
 from actions.registry import registry
 from actions.standing import Facts, Known
-from console import pictures, record, waiting, wording
+from console import pictures, record, steps, waiting, wording
 from console.access import SignedIn, page
 from console.views.deeds import deeds, to_decide
 from console.waiting import SETTLED
@@ -38,7 +38,7 @@ _DELAYS = ((3, "300ms"), (15, "1s"), (60, "2s"), (600, "5s"))
 def show(request: SignedIn, ref: str) -> HttpResponse:
     """The whole page."""
     told = _visible(request, ref)
-    return render(request, "operation.html", {**_context(request, told), **_value(request, told)})
+    return render(request, "operation.html", _context(request, told))
 
 
 @page
@@ -95,7 +95,7 @@ def _visible(request: SignedIn, ref: str) -> Facts:
 def _context(request: SignedIn, told: Facts) -> dict[str, object]:
     now = history.now_of(told)
     told = {**told, "verified_at": now.verified_at}
-    known = {k.realm: k for k in now.known}
+    known = {(k.realm, k.capability): k for k in now.known}
     counted = arrivals.tally(told["id"], request.user.pk)
     viewer = Viewer(request.user.username, counted.mine, counted.resumed)
     stood = history.stood_before(told) if told["state"] == "failed" else None
@@ -109,11 +109,12 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "poll": _poll(told, request.GET.urlencode()),
         "deeds": deeds(told, now, request.rights, request.user.username),
         "to_decide": to_decide(told, now, request.rights),
-        "effects": [_effect(effect, known.get(effect["realm_id"])) for effect in told["effects"]],
-        "effects_summary": f"{done} of {len(told['effects'])} in place",
-        "graph": _graph(told),
+        "effects": _effects(told, known),
+        "effects_summary": f"{done} of {len(told['effects'])} {'done' if steps.order(told) else 'in place'}",
+        "graph": pictures.of_operation(told),
         "arrivals_summary": _counted(counted.count, told),
         "asked": _asked(told),
+        **_value(request, told),
         **_requests(told, counted, request.GET),
         **_record(told, request.GET),
     }
@@ -207,34 +208,35 @@ def _open(told: Facts) -> bool:
     return any(effect["state"] in {"executing", "in_doubt"} for effect in told["effects"])
 
 
+def _effects(told: Facts, known: Mapping[tuple[str, str], Known]) -> list[dict[str, object]]:
+    """Rows of the table of effects: a look at a system stands once, at the last step that it judges."""
+    last = {(effect["realm_id"], effect["capability"]): effect["n"] for effect in told["effects"]}
+    judged = {n: known.get(pair) for pair, n in last.items()}
+    return [_effect(effect, judged.get(effect["n"])) for effect in told["effects"]]
+
+
 def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
-    found = wording.FOUND.get(effect["found"], "")
-    note = effect["message"]
-    if effect["state"] == "ready" and not effect["attempts"]:
-        note = "Recorded; about to be sent"
+    title, later = steps.TITLES.get(effect["step"]), steps.later(effect)
+    said = [steps.found(effect, wording.FOUND.get(effect["found"], ""))]
+    if later is not None:
+        said.append(steps.pause(effect, wording.clock(later)))
+    elif effect["state"] == "ready" and not effect["attempts"]:
+        said = ["Recorded; about to be sent"]
     if known is not None and known.reading is not None:
-        read_as = f"Read at {wording.clock(known.reading.taken_at)}: {read.words(known)}"
-        note = f"{note.rstrip('.')}. {read_as}" if note else read_as
+        said.append(f"Read at {wording.clock(known.reading.taken_at)}: {read.words(known)}")
     return {
-        "title": effect["title"],
-        "realm": effect["realm"],
+        "title": title or effect["title"],
+        "realm": f"{effect['title']} ({effect['realm']})" if title else effect["realm"],
         "state": effect["state"],
-        "found": ". ".join(part.rstrip(".") for part in (found, note) if part),
+        "word": f"Waits until {later:%H:%M}" if later else _WORDS.get(effect["state"], ""),
+        "found": ". ".join(part.rstrip(".") for part in said if part),
         "tries": effect["attempts"],
         "at": wording.moment(effect["settled_at"]),
         "verified": wording.moment(effect["verified_at"]),
     }
 
 
-def _graph(told: Facts) -> pictures.Graph:
-    drawn = []
-    for effect in told["effects"]:
-        verified = effect["verified_at"]
-        seen = "Read back: it is so" if verified else ""
-        at = wording.clock(verified) if verified else ""
-        drawn.append(pictures.Drawn(effect["title"], effect["realm"], effect["state"], seen, at))
-    title = f"{registry.action(told['action']).title.split()[0]} {wording.label(told)}"
-    return pictures.graph(title, f"{told['ref']}, gen. {told['generation']}", drawn)
+_WORDS = {"cancelled": wording.WORDS["cancelled"]}
 
 
 def _told(arrivals: Sequence[dict[str, Any]], first: dict[str, Any]) -> list[dict[str, Any]]:

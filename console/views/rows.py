@@ -13,6 +13,7 @@ from actions.now import Force
 from actions.registry import registry
 from actions.standing import Facts
 from actions.states import VOID
+from console import steps
 from console.wording import label, moment
 
 
@@ -76,7 +77,9 @@ def rows(told: Iterable[Facts], forces: Mapping[int, Force] | None = None) -> li
 
 
 def state_of(told: Facts) -> str:
-    """The operation's state, except that a doubt is never hidden behind "running"."""
+    """The operation's state; neither a doubt nor a wait that was planned hides behind "running"."""
+    if steps.waits_until(told):
+        return "ready"
     doubted = any(effect["state"] == "in_doubt" for effect in told["effects"])
     return "in_doubt" if doubted and told["state"] in {"approved", "running"} else told["state"]
 
@@ -137,6 +140,7 @@ def starts(names: Iterable[str], query: str = "") -> list[Start]:
     asked = set(names)
     return [
         Start(action.title, action.summary, reverse("draft-new", args=[action.name]) + query)
-        for action in registry.actions()
+        # What takes something back comes after what does it: it is wanted less in a hurry.
+        for action in sorted(registry.actions(), key=lambda action: action.takes_back)
         if action.name in asked
     ]

@@ -123,7 +123,7 @@ def _lane(subject: Subject, name: str, told: list[Facts]) -> Lane:
     return Lane(
         name=name,
         generation=generation,
-        outcome=_outcome(subject, now),
+        outcome=_outcome(subject, name, now),
         rows=[_row(facts, now, generation) for facts in shown],
         requests=sum(facts["arrivals"] for facts in shown),
     )
@@ -134,25 +134,25 @@ def _row(told: Facts, now: LaneNow, newest: int) -> Row:
     return row(told, force=force_of(told, force))
 
 
-def _outcome(subject: Subject, now: LaneNow) -> Outcome:
+def _outcome(subject: Subject, lane: str, now: LaneNow) -> Outcome:
     """Whether it is blocked now, judged by what is last known of each realm and by wider bans."""
     if subject.kind != "network":
-        return _elsewhere(subject, now)
+        return _elsewhere(subject, lane, now)
     wider = [overlap for overlap in now.overlaps if overlap.wider]
     known = {_blocked(k.desired, k.state) for k in now.known}
     tone, heading = _heading(now.newest, known, wider)
     return Outcome(tone, heading, list(_lines(subject, now, wider)))
 
 
-def _elsewhere(subject: Subject, now: LaneNow) -> Outcome:
+def _elsewhere(subject: Subject, lane: str, now: LaneNow) -> Outcome:
     """What stands on a lane of an account or a secret, and whether it is so now."""
     told = now.standing
     if told is None and now.known:
-        also = "Something was done here by an operation on another of its lanes."
-        return Outcome("ended", "Nothing was asked for on this lane", [also])
+        also = "What another operation on this subject did reaches here too: see its effects."
+        return Outcome("ended", f"{lane.capitalize()}: nothing was asked for by itself", [also])
     if told is None:
         nothing = f"No request ever named {subject.label} for this."
-        return Outcome("ended", "Nothing was ever done here", [nothing])
+        return Outcome("ended", f"{lane.capitalize()}: nothing was ever done here", [nothing])
     judged = force.in_force(told, now.known)
     done = phrase(told)
     tone, heading = {

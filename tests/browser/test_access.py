@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.browser.conftest import Sit
 from tests.console_process import Api
 
-_OPTIONS = {
+OPTIONS = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     "resultTypes": ["violations"],
 }
@@ -30,7 +30,7 @@ def test_pages_have_no_known_barrier(
     ]  # fmt: skip
     for path in paths:
         page = ana.open(path)
-        found = Axe().run(page, options=_OPTIONS).response["violations"]
+        found = Axe().run(page, options=OPTIONS).response["violations"]
         assert [(path, v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert wide <= 0, f"{path} scrolls sideways by {wide} px at {width}"
