@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections import Counter
 
 _passed: Counter[str] = Counter()
@@ -38,4 +39,5 @@ def point(name: str) -> None:
     if _asked("CRASH_AT", name):
         os.kill(os.getpid(), signal.SIGKILL)
     if _asked("PAUSE_AT", name):
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this very thread: one for the process might be taken by another, and this one go on meanwhile.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
