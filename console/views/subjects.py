@@ -20,6 +20,7 @@ from actions.now import of_one
 from actions.registry import registry
 from actions.standing import Facts, LaneNow, Overlap, lane_now
 from actions.subjects import Subject
+from console import steps
 from console.access import SignedIn, must, page
 from console.views.rows import Row, Start, force_of, row, rows, starts, subject_url
 from console.wording import Outcome, clock, phrase
@@ -211,6 +212,8 @@ def _lines(subject: Subject, now: LaneNow, wider: list[Overlap]) -> Iterator[str
 def _last(told: Facts) -> str:
     by = "the console" if told["requested_by_kind"] == "console" else told["requested_by"]
     state = _STATES.get(told["state"], told["state"].replace("_", " "))
+    if until := steps.waits_until(told):
+        state = f"as planned, the rest waits until {clock(until)}"
     read = f" Last read back {clock(told['verified_at'])}." if told["verified_at"] else ""
     return format_html(
         'Last asked: <a href="{}">{}</a> by {} at {}, generation {}, {}.{}',
