@@ -52,8 +52,19 @@ def consider(ask: Ask, seen: Standing) -> Case:
         standing, relation = failed, Relation.COVERED
     drift = relation is Relation.COVERED and standing is not None and _drifted(standing, seen)
     # Never put back under the old operation: it takes a generation of its own, asked for by somebody.
-    relation = Relation.MORE if drift else relation
+    if drift and standing is not None:
+        relation = Relation.MORE
+        if not ask.again:
+            intent = _at_least(intent, intent_of(standing))
+            planned = plan.make(ask.action, ask.subject, intent, realms)
     return Case(ask, seen, intent, planned, standing, relation, drift, left)
+
+
+def _at_least(asked: Intent, stood: Intent) -> Intent:
+    """What is put right lasts no shorter than what had stood: its own end is void from now on."""
+    if asked.until is None or (stood.until is not None and stood.until <= asked.until):
+        return asked
+    return replace(asked, until=stood.until, span=stood.span)
 
 
 def _drifted(standing: Facts, seen: Standing) -> bool:

@@ -106,4 +106,16 @@ MUTANTS = (
             "test_an_action_of_a_later_version_comes_with_its_rights",
         ),
     ),
+    Mutant(
+        "drift put right ends no sooner than what had stood",
+        "actions/compare.py",
+        "            intent = _at_least(intent, intent_of(standing))\n",
+        "",
+        (
+            "tests/contracts/test_readings.py::"
+            "test_drift_put_right_by_who_asks_for_less_does_not_end_sooner[24h]",
+            "tests/contracts/test_readings.py::"
+            "test_drift_put_right_by_who_asks_for_less_does_not_end_sooner[None]",
+        ),
+    ),
 )
