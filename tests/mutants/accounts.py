@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 VALUES = "actions/sql/values.sql"
 NAMING = "actions/naming.py"
 ACCOUNTS = "tests/contracts/test_accounts.py::"
+BROWSER = "tests/browser/test_accounts_and_secrets.py::"
 SHOWN = "tests/contracts/test_values.py::"
 
 MUTANTS = (
@@ -154,5 +155,20 @@ MUTANTS = (
         "    PERFORM erase_value(v_operation);\n",
         "",
         (SHOWN + "test_ana_is_shown_it_twice_says_that_she_has_it_and_it_is_gone",),
+    ),
+    # On the page.
+    Mutant(
+        "a value that is shown stays while the page follows the run",
+        "templates/operation.html",
+        " data-hx-preserve",
+        "",
+        (BROWSER + "test_a_new_value_is_shown_copied_and_gone_once_she_has_it",),
+    ),
+    Mutant(
+        "a wait that was planned is told apart from a run",
+        "console/steps.py",
+        "return min(moments) if moments and waiting else None",
+        "return None",
+        (BROWSER + "test_a_new_value_is_shown_copied_and_gone_once_she_has_it",),
     ),
 )
