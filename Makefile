@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test check mutants bench e2e lock clean chromium
+.PHONY: help run test check mutants bench e2e lock clean chromium brokers
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -19,7 +19,7 @@ help: ## Show what can be made
 run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYHAND_HOME)
 	@exec $(PY) -m console.run --under-make
 
-test: $(DEV) chromium ## Run the tests
+test: $(DEV) chromium brokers ## Run the tests
 	$(PY) -m pytest
 
 e2e: $(DEV) chromium ## Run the browser tests alone
@@ -98,4 +98,16 @@ chromium:
 	else \
 		echo "The browser tests need chromium: install it (Debian: apt-get install chromium)," \
 			"or name one with CHROMIUM=/path" >&2; exit 1; \
+	fi
+
+# RabbitMQ and Redis, which tests start on loopback ports of their own.
+brokers:
+	@if [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && command -v redis-server >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing RabbitMQ and Redis for the tests of brokers"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y --no-install-recommends rabbitmq-server redis-server; \
+	else \
+		echo "The tests of brokers need RabbitMQ and Redis: install them (Debian: apt-get install" \
+			"rabbitmq-server redis-server)" >&2; exit 1; \
 	fi

@@ -50,7 +50,8 @@ def consider(ask: Ask, seen: Standing) -> Case:
     if relation is not Relation.COVERED and finishes:
         # A failed operation changed nothing; but whoever asks for the same again means to finish it.
         standing, relation = failed, Relation.COVERED
-    drift = relation is Relation.COVERED and standing is not None and _drifted(standing, seen)
+    enough = relation is Relation.COVERED and ask.action.mends
+    drift = enough and standing is not None and _drifted(standing, seen)
     # Never put back under the old operation: it takes a generation of its own, asked for by somebody.
     if drift and standing is not None:
         relation = Relation.MORE

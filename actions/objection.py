@@ -17,7 +17,7 @@ SELECT c.kind = 'console' OR (c.is_active
    AND {granted("realm", "ask_realm", "%(realm)s::uuid", "c.id")})
   FROM arrival a JOIN request r ON r.id = a.request_id JOIN caller c ON c.id = r.caller_id,
        catalogue_entry n
- WHERE a.operation_id = %(operation)s AND a.disposition IN ('created', 'resumed')
+ WHERE a.operation_id = %(operation)s AND a.disposition IN ('created', 'resumed', 'decided')
    AND n.name = %(action)s
  ORDER BY a.at DESC LIMIT 1
 """
@@ -26,8 +26,8 @@ SELECT c.kind = 'console' OR (c.is_active
 def objection(effect: Effect) -> str | None:
     """Why this effect must not be sent after all, by the plan and the rights of now; or None.
 
-    The rights are those of whoever last set it going: who asked, or later resumed it; and of the
-    token that they used, though its time may be over by now.
+    The rights are those of whoever last set it going: who asked, or later resumed it or decided on a
+    step; and of the token that they used, though its time may be over by now.
     """
     operation = effect.operation
     if _plan_digest(operation) != bytes(operation.plan_digest):

@@ -118,6 +118,8 @@ class Action(ABC):
     inverse: ClassVar[str | None]
     takes_back: ClassVar[bool] = False
     """True of a lift: its whole point is to take back what its inverse did."""
+    mends: ClassVar[bool] = True
+    """Whether who repeats it puts right what has drifted; else it is told, and to be ordered again."""
     d3fend: ClassVar[tuple[str, ...]]
     capabilities: ClassVar[frozenset[str]]
     params: ClassVar[tuple[Param, ...]]

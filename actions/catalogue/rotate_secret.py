@@ -29,6 +29,7 @@ class RotateSecret(Action):
     lane = "credential"
     group = "Secrets"
     inverse = None
+    mends = False  # another value for nobody's asking would be one too many
     d3fend = ("D3-CRO",)
     capabilities = frozenset({"credential.rotate"})
     params = (

@@ -12,8 +12,10 @@ from django.db import connections
 from actions import force, history, issue, read, reader
 from actions.answer import Answer
 from actions.ask import Ask
+from actions.catalogue.ban_network import BanNetwork
 from actions.connectors._base import Unreadable
 from actions.connectors.blocklist import Blocklist
+from actions.registry import registry
 from console import waiting
 from tests.console_process import eventually
 from tests.contracts.inside import Still, ask, ban, lift, new_key, without_groups
@@ -74,6 +76,18 @@ def test_drift_makes_the_next_generation_in_the_name_of_who_repeats(
     assert still.effects(first) == ["succeeded"]
     still.deliver(told.operation["id"])
     assert still.listed(name)
+
+
+def test_what_no_action_puts_right_is_told_and_made_no_second_time(
+    still: Still, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not registry.action("rotate-secret").mends
+    monkeypatch.setattr(BanNetwork, "mends", False)
+    still.made(ban(name))
+    delete_behind_our_back(still, name)
+    told = repeat(still, ban(name, reason="raj asks"))
+    assert (told.disposition, told.in_force) == ("existing", "no")
+    assert len(operations(still, name)) == 1
 
 
 @pytest.mark.parametrize("length", ["24h", None])

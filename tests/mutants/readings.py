@@ -14,9 +14,16 @@ MUTANTS = (
     Mutant(
         "drift: a generation of its own",
         COMPARE,
-        "relation = Relation.MORE if drift else relation",
-        "relation = relation",
+        "    if drift and standing is not None:\n        relation = Relation.MORE\n",
+        "    if drift and standing is not None:\n",
         (TESTS + "test_drift_makes_the_next_generation_in_the_name_of_who_repeats",),
+    ),
+    Mutant(
+        "drift: only what an action puts right",
+        COMPARE,
+        "Relation.COVERED and ask.action.mends",
+        "Relation.COVERED",
+        (TESTS + "test_what_no_action_puts_right_is_told_and_made_no_second_time",),
     ),
     Mutant(
         "drift: not put back under the old key",
