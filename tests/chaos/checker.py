@@ -74,9 +74,22 @@ def the_ledger_says_what_the_states_say(facts: Facts) -> Lines:
         so = (effect["realm"], effect["subject"], effect["blocked"]) in set_to
         there = applied or (effect["redo"] == "natural" and so)
         if state == EffectState.SUCCEEDED and not there:
-            yield f"{effect['key']} succeeded, and was never applied"
+            yield f"{effect['key']} succeeded, and was never applied: {trail(facts, effect)}"
         if state in {EffectState.FAILED, EffectState.CANCELLED} and applied:
-            yield f"{effect['key']} is {state}, and was applied ({effect['called']} calls)"
+            yield f"{effect['key']} is {state}, and was applied: {trail(facts, effect)}"
+
+
+def trail(facts: Facts, effect: dict[str, Any]) -> str:
+    """How an effect came to its state, as the log tells it."""
+    ids = {operation["ref"]: operation["id"] for operation in facts.operations}
+    moves = [
+        f"{event['body']['to']} ({event['body']['message']})"
+        for event in facts.events
+        if event["operation"] == ids[effect["ref"]]
+        and event["kind"] == "effect.moved"
+        and event["body"]["realm"] == effect["realm_id"]
+    ]
+    return f"{effect['realm']}, {effect['ref']}, {effect['called']} calls: " + " > ".join(moves)
 
 
 def everything_has_ended(facts: Facts) -> Lines:

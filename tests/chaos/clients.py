@@ -136,4 +136,5 @@ class Crowd:
             ]
             for one in waiting:
                 one.result()
-            self.stop.wait(chance.uniform(0, 1.5))
+            # Mostly it is in place before it is lifted; sometimes it is still under way.
+            self.stop.wait(chance.choice((0, 1, 6, 10)))

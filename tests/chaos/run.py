@@ -31,7 +31,7 @@ class Plan:
     minutes: float
     broker: str = ""
     every: float = 1.5  # seconds between faults, on average somewhat more
-    at_once: int = 6  # intents under way
+    at_once: int = 16  # intents under way
     pause: float = 0.3  # seconds between two intents of one hand
     most: int = 1_000_000  # intents
 
