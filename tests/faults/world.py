@@ -42,6 +42,7 @@ class World:
 
     def __init__(self, console: Console, directory: Path) -> None:
         self.console = console
+        self.directory = directory
         self.port = int((directory / "port").read_text())
         self._ledger = directory / "ledger"
 
@@ -118,7 +119,7 @@ def world(realms: dict[str, str]) -> Iterator[World]:
     with (
         tempfile.TemporaryDirectory(prefix="steadyhand-downstream-") as made,
         downstream(Path(made)),
-        running({"KEEPERS": "0", **LOADED}) as console,
+        running({"KEEPERS": "0", "WORKERS": "0", **LOADED}) as console,
     ):
         console.rows("UPDATE realm SET enabled = false RETURNING id")
         given = World(console, Path(made))
