@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test check mutants bench e2e lock clean chromium brokers
+.PHONY: help run test check mutants chaos bench e2e lock clean chromium brokers
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -34,6 +34,10 @@ check: $(DEV) ## Lint, types, Django's checks, missing migrations
 
 mutants: $(DEV) ## Break each guard once; a test must fail
 	$(PY) -m tests.mutants
+
+chaos: $(DEV) ## Kill everything at random while people ask (SEED, MINUTES, BROKER)
+	$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),2) \
+		$(if $(BROKER),--broker '$(BROKER)')
 
 bench: $(DEV) ## Measure
 	$(PY) -m bench

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 LATE = 2.0
-"""Seconds until a call that was told `late` takes effect."""
+"""Seconds until a call that was told `late` takes effect; `late 0.5` says them."""
 
 
 class Downstream:
@@ -56,7 +56,7 @@ class Downstream:
                 return
             self._keys.add((realm, key))
             self._state[subject] = call["value"]
-            self._ledger.write(json.dumps(dict(call)) + "\n")
+            self._ledger.write(json.dumps({**call, "at": time.time()}) + "\n")
             self._ledger.flush()
             os.fsync(self._ledger.fileno())
 
@@ -90,8 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._reset()
         if word == "hang":
             return self._hang()
-        if word == "late":
-            threading.Timer(LATE, self.downstream.apply, [call]).start()
+        if word.startswith("late"):
+            seconds = float(word.removeprefix("late") or LATE)
+            threading.Timer(seconds, self.downstream.apply, [call]).start()
             return self._hang()
         self.downstream.apply(call)
         if word == "drop":

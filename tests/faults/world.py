@@ -32,16 +32,22 @@ SELECT id FROM made
 """
 
 
+def add_realm(console: Console, name: str, connector: str, port: int) -> None:
+    """A realm that everybody who may act in another may act in."""
+    console.rows(_REALM, name, name, connector, name, str(port))
+
+
 class World:
     """The console without a keeper, and its outside systems."""
 
     def __init__(self, console: Console, directory: Path) -> None:
         self.console = console
+        self.directory = directory
         self.port = int((directory / "port").read_text())
         self._ledger = directory / "ledger"
 
     def add_realm(self, name: str, connector: str) -> None:
-        self.console.rows(_REALM, name, name, connector, name, str(self.port))
+        add_realm(self.console, name, connector, self.port)
 
     def tell(self, realm: str, *words: str) -> None:
         """How the next calls in a realm go, readings included."""
