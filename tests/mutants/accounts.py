@@ -163,6 +163,7 @@ MUTANTS = (
         " data-hx-preserve",
         "",
         (BROWSER + "test_a_new_value_is_shown_copied_and_gone_once_she_has_it",),
+        raises="playwright._impl._errors.TimeoutError",
     ),
     Mutant(
         "a wait that was planned is told apart from a run",
