@@ -91,7 +91,7 @@ def cancelled_before_its_redo(facts: Facts, effect: dict[str, Any]) -> bool:
         effect["state"] == EffectState.CANCELLED
         and effect["redo"] in {"natural", "keyed"}
         and state[effect["ref"]] == OperationState.SUPERSEDED
-        and "it is sent again, which this system allows.) > cancelled" in trail(facts, effect)
+        and "it is sent again, which this system allows.)" in trail(facts, effect)
     )
 
 
