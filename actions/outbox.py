@@ -129,14 +129,15 @@ def intend(attempt: Attempt, effect: Effect, timeout: float) -> float | None:
 
     Committed before the call: what is not written down was surely not called. It must still hold its
     effect, and for longer than the call may take. A `natural` call was written down with the claim,
-    and is only kept from being made after its lease.
+    and is only kept from being begun after its lease, when others may have done the opposite.
     """
     asked = steady()
     held = Effect.objects.filter(
         id=effect.id, state=EffectState.EXECUTING, fence=attempt.fence
     ).annotate(left=F("lease_until") - Now())
     if effect.redo == Redo.NATURAL:
-        return float("inf") if held.filter(left__gt=timedelta(0)).exists() else None
+        left = held.filter(left__gt=timedelta(0)).values_list("left", flat=True).first()
+        return None if left is None else asked + float(left.total_seconds())
     with transaction.atomic():
         lock(effect.operation_id)
         longer = held.filter(left__gt=timedelta(seconds=timeout))

@@ -119,10 +119,6 @@ def test_a_ban_that_arrived_is_not_called_cancelled_when_its_lift_comes_before_t
     assert given.states(banned) != {"keyed": "cancelled"}, given.ledger(network)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a natural call may be made long after its lease by who stood still before it",
-)
 def test_who_stood_still_before_a_call_that_may_be_redone_does_not_put_a_lifted_ban_back(
     three: World, network: str
 ) -> None:

@@ -136,9 +136,8 @@ def test_keepers_that_stood_still_past_their_leases_record_on_their_own_attempts
     called, doubted = PAUSES[point], point != "claimed"
     assert found == expected("parked" if doubted else "succeeded")
     for realm, (number, outcome, late, _) in firsts.items():
-        freely = realm == "natural" and doubted  # it may be sent again
         assert (number, late) == (1, True)
-        assert outcome == ("applied" if called or freely else "retrylater"), realm
+        assert outcome == ("applied" if called else "retrylater"), realm
     assert four.states(ref) == found, "what was settled stays as it was settled"
     assert counted(four, network) == ONCE | {"never": int(called or not doubted)}
 

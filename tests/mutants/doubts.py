@@ -36,14 +36,14 @@ MUTANTS = (
         "ahead: the lease outlasts the call",
         OUTBOX,
         "held.filter(left__gt=timedelta(seconds=timeout))",
-        "held.filter(left__gt=timedelta(0))",
+        "held.filter(left__gt=timedelta(seconds=0.0))",
         (AHEAD + "test_nothing_is_called_that_may_outlast_its_lease",),
     ),
     Mutant(
         "ahead: a natural call within its lease",
         OUTBOX,
-        'return float("inf") if held.filter(left__gt=timedelta(0)).exists() else None',
-        'return float("inf")',
+        "held.filter(left__gt=timedelta(0))",
+        "Effect.objects.filter(id=effect.id).annotate(left=F('lease_until') - Now())",
         (LOST + "[natural]",),
     ),
     Mutant(
