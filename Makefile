@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test check mutants chaos bench e2e lock clean chromium brokers
+.PHONY: help run test faults check mutants chaos bench e2e lock clean chromium brokers
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -19,8 +19,14 @@ help: ## Show what can be made
 run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYHAND_HOME)
 	@exec $(PY) -m console.run --under-make
 
-test: $(DEV) chromium brokers ## Run the tests
-	$(PY) -m pytest
+# What kills and halts many processes, one after another, takes minutes: a target of its own.
+LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py
+
+test: $(DEV) chromium ## Run the tests
+	$(PY) -m pytest $(LONG:%=--ignore=%)
+
+faults: $(DEV) brokers ## Run the long tests: every redo class, brokers that vanish, chaos
+	$(PY) -m pytest $(LONG)
 
 e2e: $(DEV) chromium ## Run the browser tests alone
 	$(PY) -m pytest tests/browser
