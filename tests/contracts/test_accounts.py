@@ -204,6 +204,19 @@ def test_a_name_is_whoever_has_it_now(still: Still, place: Set) -> None:
     assert resolve(place, f"{place.name}:alice") == second
 
 
+def test_an_old_look_is_not_gone_by(still: Still, place: Set) -> None:
+    name = f"{place.name}:alice"
+    place.account("alice")
+    resolve(place, name)
+    still.rows("UPDATE reading SET taken_at = taken_at - interval '6 s' RETURNING id")
+    with still.acting("web"):  # nobody looks meanwhile
+        try:
+            found = naming.subject("account", name, lambda: still.caller("ana")).name
+        except SubjectRefused as refusal:
+            found = refusal.code
+    assert found == "cannot_look"
+
+
 def test_nobody_of_that_name_is_refused(place: Set) -> None:
     with pytest.raises(SubjectRefused, match="Nobody is called carol") as caught:
         resolve(place, f"{place.name}:carol")

@@ -86,7 +86,7 @@ MUTANTS = (
         NAMING,
         " AND taken_at >= %(since)s\n",
         "\n",
-        (ACCOUNTS + "test_a_name_is_whoever_has_it_now",),
+        (ACCOUNTS + "test_an_old_look_is_not_gone_by",),
     ),
     Mutant(
         "who may see the realm",
