@@ -121,6 +121,12 @@ SELECT e.operation_id, e.subject_id, e.lane, e.generation, e.realm_id, e.realm_v
 
 def sweep(home: Path, settled: int) -> tuple[int, float]:
     """(settled effects, median milliseconds of a sweep's questions when nothing is due)."""
+    console = Console(home).start()
+    try:
+        made = console.api().ban("192.0.2.1").json()["operation"]["ref"]
+        assert console.api().settled(made)["operation"]["state"] == "succeeded"
+    finally:
+        console.stop()
     console = Console(home, {"KEEPERS": "0", "WORKERS": "0"}).start()
     try:
         with console.database("superuser") as database:

@@ -1,4 +1,4 @@
-"""The chaos harness in short, and the schedules that random chaos hardly ever finds."""
+"""The schedules that random chaos (`make chaos`) hardly ever finds, under its checker."""
 
 from __future__ import annotations
 
@@ -13,18 +13,9 @@ import pytest
 
 from tests.chaos import facts as reading
 from tests.chaos.checker import violations
-from tests.chaos.run import Plan, chaos
 from tests.chaos.scene import Scene
 from tests.console_process import eventually
 from tests.faults.world import World, world
-
-
-@pytest.mark.timeout(600)
-def test_a_minute_of_everything_dying_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    report = chaos(Plan(seed=20, minutes=0.75, every=1.2, most=250), tmp_path)
-    assert report.verdict == "passed", [report.why, *report.violations]
-    assert report.counts["operations"] > 20
-    assert report.counts["process deaths"] > 3
 
 
 @pytest.fixture(scope="module")
