@@ -86,7 +86,7 @@ class Keeper:
 
     def _ours(self) -> list[Ring]:
         """What is due and ours to deliver, once the bell was rung for all that is due."""
-        due = outbox.due_rings(WINDOW)
+        due = outbox.due(WINDOW)
         if self._bell is not None:
             self._bell.ring(due)
         if self._bell is None or not self._bell.heard:

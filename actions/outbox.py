@@ -52,7 +52,7 @@ SELECT d.* FROM realm m CROSS JOIN LATERAL (
 """
 
 
-def due_rings(most: int) -> list[Ring]:
+def due(most: int) -> list[Ring]:
     """What may be taken up now, the longest due first: at most so many of each realm.
 
     What waits for another effect of its lane and realm is not among it: others pass it by.
@@ -60,11 +60,6 @@ def due_rings(most: int) -> list[Ring]:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, [OVERDUE_AFTER.total_seconds(), most])
         return [Ring(*row) for row in cursor.fetchall()]
-
-
-def due(most: int) -> list[int]:
-    """Ids of effects that may be taken up now, the longest due first."""
-    return [ring.id for ring in due_rings(most)]
 
 
 def claim(effect_id: int, worker: str) -> Attempt | None:

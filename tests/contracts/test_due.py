@@ -100,9 +100,8 @@ def test_a_ring_says_since_when_under_which_fence_and_whether_nobody_came(
     with still.database() as at:
         at.execute("UPDATE effect SET run_at = now() - interval '6 s' WHERE id = %s", [late])
     with still.acting("worker"):
-        rings = {ring.id: ring for ring in outbox.due_rings(1000)}
+        rings = {ring.id: ring for ring in outbox.due(1000)}
         assert list(rings).index(late) < list(rings).index(new)
-        assert outbox.due(1000) == list(rings)
     ((run_at, realm),) = still.rows("SELECT run_at, realm_id FROM effect WHERE id = %s", new)
     assert rings[new] == Ring(new, run_at, 0, False, realm)
     assert rings[late].overdue
