@@ -17,14 +17,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-import psycopg
 from psycopg import sql
 
 from actions.connectors import sql_sessions
-from actions.connectors._base import Call, Facts, Unreadable
-from actions.connectors._postgres import Connection, Told, answer_to, local_part, moment, offset
-from actions.connectors._postgres import sessions as told_of
-from actions.outcomes import Applied, Found, Outcome
+from actions.connectors._postgres import Connection
 
 MOST = 1_000_000  # bytes that one session's data may unpack to
 
@@ -44,39 +40,19 @@ class DjangoSessions(sql_sessions.SqlSessions):
         super().__init__(*given, **named)
         self.settings = {"table": "django_session", "accounts": _ACCOUNTS, **self.settings}
 
-    def apply(self, call: Call) -> Outcome:
-        try:
-            before = moment(call.desired["before"])
-            with self._server.managing() as at:
-                before += offset(at, self.database)
-                theirs = self._of(at, call.subject)
-                old = [key for key, began in theirs if began is None or began < before]
-                ended = at.execute(self._table(_END), {"keys": old}).rowcount if old else 0
-        except Told as told:
-            return told.outcome
-        except psycopg.Error as error:
-            return answer_to(error)
-        if not ended:
-            return Applied(Found.SO_ALREADY, "There was no session from before the cut-off.")
-        return Applied(Found.CHANGED, f"{ended} session{'s' if ended > 1 else ''} ended")
+    def _end(self, at: Connection, account: str, before: datetime) -> int:
+        theirs = self._of(at, account)
+        old = [key for key, began in theirs if began is None or began < before]
+        return at.execute(self._table(_END), {"keys": old}).rowcount if old else 0
 
-    def read(self, capability: str, kind: str, subject: str) -> Facts:
-        try:
-            with self._server.managing() as at:
-                ahead = offset(at, self.database)
-                began = [began for _, began in self._of(at, subject)]
-        except Told as told:
-            raise Unreadable(told.outcome.message) from None
-        except psycopg.Error as error:
-            raise Unreadable(answer_to(error).message) from None
-        dated = [at for at in began if at is not None]
-        if len(dated) < len(began):
-            raise Unreadable("A session there does not say when it began.")
-        return told_of(len(dated), min(dated, default=None), max(dated, default=None), ahead)
+    def _ages(self, at: Connection, account: str) -> sql_sessions.Ages:
+        began = [began for _, began in self._of(at, account)]
+        dated = [moment for moment in began if moment is not None]
+        undated = len(dated) < len(began)
+        return len(began), undated, min(dated, default=None), max(dated, default=None)
 
-    def _of(self, at: Connection, subject: str) -> list[tuple[str, datetime | None]]:
+    def _of(self, at: Connection, account: str) -> list[tuple[str, datetime | None]]:
         """The account's sessions: their keys, and when each began."""
-        account = local_part(subject).removeprefix("#")
         return list(self._theirs(at.execute(self._table(_LIVE)).fetchall(), account))
 
     def _theirs(

@@ -9,6 +9,7 @@ An account is `REALM:#ID`, by the text of `account_column`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import ClassVar
 
 import psycopg
@@ -17,6 +18,7 @@ from psycopg import sql
 from actions.connectors._base import Call, Connector, Facts, Named, Offer, Redo, Unreadable
 from actions.connectors._postgres import (
     CALL_SECONDS,
+    Connection,
     Server,
     Told,
     answer_to,
@@ -40,6 +42,10 @@ SELECT count(*), coalesce(bool_or({issued} IS NULL), false), min({issued}), max(
 _FIND = "SELECT {id}::text, {name} FROM {table} WHERE {name} = %(label)s"
 
 
+type Ages = tuple[int, bool, datetime | None, datetime | None]
+"""How many sessions, whether any is without a moment, the oldest moment, and the newest."""
+
+
 class SqlSessions(Connector):
     name = "sql_sessions"
     title = "Sessions in a database table"
@@ -61,9 +67,8 @@ class SqlSessions(Connector):
         try:
             before = moment(call.desired["before"])
             with self._server.managing() as at:
-                ahead = offset(at, self.database)
-                asked = {"id": _id(call.subject), "before": before + ahead}
-                ended = at.execute(self._form(_END), asked).rowcount
+                before += offset(at, self.database)
+                ended = self._end(at, _id(call.subject), before)
         except Told as told:
             return told.outcome
         except psycopg.Error as error:
@@ -76,15 +81,22 @@ class SqlSessions(Connector):
         try:
             with self._server.managing() as at:
                 ahead = offset(at, self.database)
-                row = at.execute(self._form(_LOOK), {"id": _id(subject)}).fetchone()
+                count, undated, oldest, newest = self._ages(at, _id(subject))
         except Told as told:
             raise Unreadable(told.outcome.message) from None
         except psycopg.Error as error:
             raise Unreadable(answer_to(error).message) from None
-        count, undated, oldest, newest = row or (0, False, None, None)
         if undated:
-            raise Unreadable("A session there has no moment of issue.")
+            raise Unreadable("A session there does not say when it began.")
         return sessions(count, oldest, newest, ahead)
+
+    def _end(self, at: Connection, account: str, before: datetime) -> int:
+        """End what the account opened before a moment of that server's clock; how many."""
+        return at.execute(self._form(_END), {"id": account, "before": before}).rowcount
+
+    def _ages(self, at: Connection, account: str) -> Ages:
+        row = at.execute(self._form(_LOOK), {"id": account}).fetchone()
+        return row or (0, False, None, None)
 
     @classmethod
     def agrees(cls, capability: str, facts: Facts, desired: Mapping[str, object]) -> bool:
