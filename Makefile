@@ -22,8 +22,9 @@ run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYH
 # What kills and halts many processes, one after another, takes minutes: a target of its own.
 LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py
 
+# Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
-	$(PY) -m pytest $(LONG:%=--ignore=%)
+	$(PY) -m pytest -n 2 --dist loadgroup $(LONG:%=--ignore=%)
 
 faults: $(DEV) brokers ## Run the long tests: every redo class, brokers that vanish, chaos
 	$(PY) -m pytest $(LONG)

@@ -9,6 +9,16 @@ import pytest
 
 from tests.console_process import Api, Browser, Console, running
 
+BESIDE = {"actions", "api", "architecture", "connectors", "faults"}
+"""The folders that take about half of the time: two jobs share the tests so (`make test`)."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each half in its order: tests of a half share a console, and leave things there."""
+    for item in items:
+        folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group("beside" if folder in BESIDE else "first"))
+
 
 @pytest.fixture(scope="session")
 def console() -> Iterator[Console]:
