@@ -13,7 +13,7 @@ from celery import Celery, signals  # type: ignore[import-untyped]
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
-from console import pgmq
+from console import pgmq, pool
 from console.supervise import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -21,6 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 django.setup()
 pgmq.use()
+pool.use()
 
 
 def configuration(url: str, lease: float) -> dict[str, object]:

@@ -149,6 +149,26 @@ def test_the_effect_in_hand_is_finished_when_the_worker_ends(
     assert [(a["outcome"], a["late"]) for a in attempts] == [("applied", False)]
 
 
+def test_a_worker_whose_child_was_killed_while_it_waited_goes_on_with_another(
+    unstaffed: Console, fresh_network: Callable[[], str]
+) -> None:
+    """It dies holding the lock of the queue that it waits at."""
+
+    def by_the_worker() -> bool:
+        name = fresh_network()
+        made = unstaffed.api().ban(name).json()["operation"]
+        assert_brought_about(unstaffed, made["ref"], name)
+        return bool(told(unstaffed, made["ref"])["attempts"][0]["worker"].startswith("worker"))
+
+    with ringing(unstaffed), worker(unstaffed.home) as it:
+        for _ in range(2):
+            eventually(by_the_worker, 60, "the worker takes something up")
+            waiting = pool_children(it)
+            os.kill(waiting[0], signal.SIGKILL)
+            eventually(lambda: set(pool_children(it)) - set(waiting), what="another child")
+        eventually(by_the_worker, 60, "the worker takes something up again")
+
+
 def pending(pid: int) -> bool:
     """Whether a signal waits for the process to go on."""
     status = Path(f"/proc/{pid}/status").read_text()

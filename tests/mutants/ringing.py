@@ -43,4 +43,14 @@ MUTANTS = (
         "if isinstance(error, AWAY):",
         (RUNG + "test_a_statement_that_was_given_up_ends_no_sweep",),
     ),
+    Mutant(
+        "pool: a lock that its holder's death releases",
+        "console/celery.py",
+        "pool.use()\n",
+        "",
+        (
+            "tests/faults/test_worker_killed.py::"
+            "test_a_worker_whose_child_was_killed_while_it_waited_goes_on_with_another",
+        ),
+    ),
 )
