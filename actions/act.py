@@ -137,6 +137,8 @@ def _decide(case: Case, judge: Judge, excused: Excuse) -> Decision:
     )
     if decision := by_key(ask, seen, verb.fingerprint()):
         return decision
+    if seen.hidden:
+        return Decision("refused", "no_operation", f"{NO_OPERATION} Nothing changed.", 404)
     decision = may_not(ask, seen)
     if decision is None or (_in_scope(case) and excused(case, decision)):
         return replace(judge(case), told=case.told)

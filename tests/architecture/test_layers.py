@@ -46,6 +46,7 @@ actions.undoable
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
+actions.administer actions.roster
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
 actions.models
 actions.models.*
