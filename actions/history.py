@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.functions import Now
 
 from actions import database, states, subjects
@@ -78,7 +78,8 @@ def by_ref(ref: str, sees: Sight) -> Facts | None:
 
 def in_sight(rows: QuerySet[Operation], sees: Sight) -> QuerySet[Operation]:
     """Those of these operations that the viewer may see."""
-    realm = Func(F("subject__name"), Value(":"), Value(1), function="split_part")
+    before = (F("subject__name"), Value(":"), Value(1))
+    realm = Func(*before, function="split_part", output_field=TextField())
     anywhere = ~Q(subject__kind__in=sorted(subjects.IN_ONE_REALM))
     return rows.alias(in_realm=realm).filter(
         anywhere | Q(in_realm__in=list(sees.realms)), action__in=list(sees)
