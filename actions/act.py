@@ -119,6 +119,8 @@ def _look(who: Who, verb: Verb) -> Case:
     action = registry.action(told["action"])
     subject = Subject(told["kind"], told["name"], subjects.RULES)
     seen = admit(who, look(Look(action, subject, verb.key, who.caller, who.token_prefix)))
+    if seen.hidden:
+        raise NotFound("no_operation", f"{NO_OPERATION} Nothing changed.")
     return Case(verb, told, seen)
 
 
@@ -137,8 +139,6 @@ def _decide(case: Case, judge: Judge, excused: Excuse) -> Decision:
     )
     if decision := by_key(ask, seen, verb.fingerprint()):
         return decision
-    if seen.hidden:
-        return Decision("refused", "no_operation", f"{NO_OPERATION} Nothing changed.", 404)
     decision = may_not(ask, seen)
     if decision is None or (_in_scope(case) and excused(case, decision)):
         return replace(judge(case), told=case.told)

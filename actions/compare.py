@@ -299,5 +299,6 @@ def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     case = consider(ask, seen)
     for rule in _UNDO_RULES if ask.undoes else _RULES:
         if decision := rule(case):
-            return decision
+            # Of a lane that they may not know of, nothing is seen that the write could hold on to.
+            return replace(decision, on_lane=decision.on_lane and not seen.hidden)
     return _create(case)

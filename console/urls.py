@@ -2,6 +2,7 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
+from django.views.decorators.http import require_safe
 
 from console.api import api
 from console.views import (
@@ -45,7 +46,7 @@ urlpatterns = [
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),
-    path("lists/<str:name>.txt", lists.pull, name="list"),
+    path("lists/<str:name>.txt", require_safe(lists.pull), name="list"),
     path("log", log.index, name="log"),
     path("people", people.index, name="people"),
     path("people/new", people.new, name="person-new"),

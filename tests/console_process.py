@@ -140,6 +140,14 @@ class Console:
             self.join(username, group)
         return self.api(token)
 
+    def set_password(self, username: str, password: str) -> None:
+        """Give somebody a password, as the database's owner would."""
+        self.python(
+            "import django; django.setup()\n"
+            "from actions.models import Caller\n"
+            f"one = Caller.objects.get(username={username!r}); one.set_password({password!r}); one.save()\n"
+        )
+
     def join(self, username: str, group: str) -> None:
         """Give somebody the rights of a group."""
         with self.database() as connection:

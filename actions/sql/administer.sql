@@ -107,7 +107,8 @@ BEGIN
     RETURN 'existing';
   END IF;
   PERFORM administered(CASE WHEN p_in THEN 'member.added' ELSE 'member.removed' END, p_by, v_name,
-    jsonb_build_object('account', v_account, 'group', p_group));
+    jsonb_build_object('account', v_account, 'group', p_group,
+      'own', CASE WHEN p_caller = p_by THEN 'yes' ELSE 'no' END));
   RETURN 'done';
 END $$;
 
@@ -173,7 +174,9 @@ BEGIN
     INSERT INTO auth_group_permissions (group_id, permission_id) SELECT v_group, id FROM unnest(v_gives_ids) id;
   END IF;
   PERFORM administered('rights.changed', p_by, v_name,
-    jsonb_build_object('group', p_group, 'on', v_on, 'given', v_gives, 'taken', v_takes));
+    jsonb_build_object('group', p_group, 'on', v_on, 'given', v_gives, 'taken', v_takes, 'own',
+      CASE WHEN EXISTS (SELECT FROM caller_groups m WHERE m.group_id = v_group AND m.caller_id = p_by)
+           THEN 'yes' ELSE 'no' END));
   RETURN 'done';
 END $$;
 
