@@ -150,4 +150,4 @@ def _what(record: Record, body: dict[str, Any]) -> str:
         case "world.made":
             return "Made the example people, their rights and the block list"
         case _:
-            return ""
+            return in_words.administered(record.kind, body)

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from actions import administer, roster
 from actions.administer import Done
@@ -20,8 +21,9 @@ from tests.contracts.inside import MAY_NOT, Still, refused
 
 @pytest.fixture(autouse=True)
 def _web(still: Still) -> Iterator[None]:
-    """Whatever is called is called as the web process would."""
-    with still.acting("web"):
+    """Whatever is called is called as the web process would; hashing need not be slow here."""
+    quick = override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
+    with still.acting("web"), quick:
         yield
 
 
