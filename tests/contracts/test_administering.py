@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from actions import administer, roster
 from actions.administer import Done
+from actions.checks import nobody_who_is_not_signed_in_has_rights
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.policy import rights
 from tests.contracts.inside import MAY_NOT, Still, refused
@@ -379,6 +380,9 @@ def _run(statement: str, *params: object) -> None:
 def test_nobody_who_is_not_signed_in_has_an_account(still: Still) -> None:
     """guardian would make an active AnonymousUser, and ask for its rights."""
     assert still.value("SELECT count(*) FROM caller WHERE username = 'AnonymousUser'") == 0
+    assert nobody_who_is_not_signed_in_has_rights(None) == []
+    with override_settings(ANONYMOUS_USER_NAME="AnonymousUser"):
+        assert [e.id for e in nobody_who_is_not_signed_in_has_rights(None)] == ["actions.E002"]
 
 
 def test_a_group_is_granted_by_a_command(still: Still, group: str) -> None:

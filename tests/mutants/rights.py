@@ -6,7 +6,7 @@ from tests.mutants.mutant import Mutant
 
 RIGHTS_SQL = "actions/sql/rights.sql"
 ADMINISTER_SQL = "actions/sql/administer.sql"
-FLOW = "tests/flow/test_rights.py::"
+GUARDIAN = "tests/contracts/test_guardian.py::"
 ADMIN = "tests/contracts/test_administering.py::"
 SIGHT = "tests/contracts/test_realm_sight.py::"
 NOW = "tests/contracts/test_rights_of_now.py::"
@@ -22,42 +22,42 @@ MUTANTS = (
         "actions/policy.py",
         "WHERE c.id = %(caller)s::uuid AND c.is_active\n",
         "WHERE c.id = %(caller)s::uuid\n",
-        (FLOW + "test_a_superuser_gets_nothing_without_a_grant",),
+        (GUARDIAN + "test_a_superuser_gets_nothing_without_a_grant",),
     ),
     Mutant(
         "a right on a whole model gives no row",
         "actions/policy.py",
         "OR (h.kind = 'all' AND p.codename = ANY(%(wide)s::text[]))",
         "OR h.kind = 'all'",
-        (FLOW + "test_everybody_s_rights_are_what_guardian_would_tell",),
+        (GUARDIAN + "test_everybody_s_rights_are_what_guardian_would_tell",),
     ),
     Mutant(
         "no right on everything is granted to a group",
         RIGHTS_SQL,
         "AND p.codename IN ('read_log', 'administer', 'break_glass')) THEN",
         ") THEN",
-        (FLOW + "test_no_right_is_granted_on_all_by_accident",),
+        (GUARDIAN + "test_no_right_is_granted_on_all_by_accident",),
     ),
     Mutant(
         "no right for all is granted to one caller",
         RIGHTS_SQL,
         "right_for_all_is_held_by_a_group BEFORE INSERT OR UPDATE ON",
         "right_for_all_is_held_by_a_group BEFORE UPDATE ON",
-        (FLOW + "test_no_right_is_granted_on_all_by_accident",),
+        (GUARDIAN + "test_no_right_is_granted_on_all_by_accident",),
     ),
     Mutant(
         "no grant names its row by a text",
         RIGHTS_SQL,
         "grant_names_its_row BEFORE INSERT OR UPDATE ON guardian_groupobjectpermission",
         "grant_names_its_row BEFORE UPDATE ON guardian_groupobjectpermission",
-        (FLOW + "test_no_right_is_granted_on_all_by_accident",),
+        (GUARDIAN + "test_no_right_is_granted_on_all_by_accident",),
     ),
     Mutant(
         "nobody is a superuser",
         "actions/migrations/0006_rights.py",
         '("is_staff", False), ("is_superuser", False)',
         '("is_staff", False)',
-        (FLOW + "test_nobody_can_be_made_a_superuser",),
+        (GUARDIAN + "test_nobody_can_be_made_a_superuser",),
     ),
     # The last admin.
     Mutant(
