@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass
 
+import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
@@ -52,6 +53,9 @@ def pull(request: HttpRequest, name: str) -> HttpResponse:
         return _serve(request, _of_a_realm(name, consumer), consumer)
     except Refusal as refusal:
         return of_refusal(refusal)
+    except psycopg.Error:
+        connection.close()  # Django has not seen this error, and would go on using a dead line.
+        return _unknown()
     except DatabaseError:
         return _unknown()
 
