@@ -119,6 +119,8 @@ def _look(who: Who, verb: Verb) -> Case:
     action = registry.action(told["action"])
     subject = Subject(told["kind"], told["name"], subjects.RULES)
     seen = admit(who, look(Look(action, subject, verb.key, who.caller, who.token_prefix)))
+    if seen.hidden:
+        raise NotFound("no_operation", f"{NO_OPERATION} Nothing changed.")
     return Case(verb, told, seen)
 
 

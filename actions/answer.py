@@ -10,7 +10,7 @@ from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
 from actions.force import in_force, verified
 from actions.plan import Plan, PlannedEffect, RealmNow
-from actions.policy import rights
+from actions.policy import Sight, rights
 from actions.standing import Facts, Overlap, Standing
 
 
@@ -30,7 +30,7 @@ class Answer:
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
     read_at: str | None  # when what is told was last looked at; None: not since it settled
-    sees: frozenset[str]  # of the actions that are named here, those that the asker may see
+    sees: Sight  # of what is named here, what the asker may see
 
     @property
     def changed(self) -> bool:
@@ -127,13 +127,14 @@ def _later(told: Facts | None, seen: Standing) -> Facts | None:
     return standing if told and standing and standing["generation"] > told["generation"] else None
 
 
-def _sees(ask: Ask, seen: Standing, *told: Facts | None) -> frozenset[str]:
-    """Which of the actions named the asker may see: their reasons are told to nobody else."""
+def _sees(ask: Ask, seen: Standing, *told: Facts | None) -> Sight:
+    """What of that which is named the asker may see: reasons are told to nobody else."""
     asked = frozenset({ask.action.name} if seen.may_see else ())
+    realms = frozenset(realm.name for realm in seen.realms if realm.may_see)
     others = {facts["action"] for facts in told if facts} - {ask.action.name}
     if not others or seen.caller_id is None:
-        return asked
-    return asked | (rights(seen.caller_id).sees & others)
+        return Sight(asked, realms)
+    return rights(seen.caller_id).sees
 
 
 def _made_message(facts: Facts | None) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection
+
+from actions.policy import Sight
 
 MOST = 200
 
@@ -53,6 +54,7 @@ SELECT n.list, count(e.network) FILTER (WHERE e.blocked) AS count, max(e.changed
                || chr(10), '' ORDER BY e.network) FILTER (WHERE e.blocked),
     '# no network is blocked' || chr(10)), 'UTF8')), 'hex'), 32) AS digest
   FROM blocklist_name n LEFT JOIN blocklist_entry e ON e.list = n.list
+ WHERE n.list IN (SELECT r.list FROM blocklist_of_realm r WHERE r.realm = ANY(%(sees_realms)s::text[]))
  GROUP BY n.list ORDER BY n.list
 """
 _ENTRIES = """
@@ -86,10 +88,19 @@ SELECT k.list, k.consumer, coalesce(c.kind, ''), last.at, last.entries, last.eta
 """
 
 
-def lists(sees: Iterable[str]) -> list[BlockList]:
-    """Every list in use, by name."""
+def names(sees: Sight) -> set[str]:
+    """The lists of the realms that the viewer may see."""
     with connection.cursor() as cursor:
-        cursor.execute(_LISTS)
+        cursor.execute(
+            "SELECT list FROM blocklist_of_realm WHERE realm = ANY(%s)", [list(sees.realms)]
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def lists(sees: Sight) -> list[BlockList]:
+    """Every list in use whose realm the viewer may see, by name."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LISTS, {"sees_realms": list(sees.realms)})
         named = cursor.fetchall()
         cursor.execute(_ENTRIES, {"sees": list(sees), "most": MOST})
         entries: dict[str, list[Entry]] = {}

@@ -28,6 +28,22 @@ def leases_outlast_calls(
     ]
 
 
+@checks.register
+def nobody_who_is_not_signed_in_has_rights(
+    app_configs: Sequence[AppConfig] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """E002: guardian would make an active account for strangers, and grants to it are grants to all."""
+    if settings.ANONYMOUS_USER_NAME is None:
+        return []
+    return [
+        checks.Error(
+            "ANONYMOUS_USER_NAME names an account for whoever is not signed in.",
+            hint="Set it to None: nobody who is not signed in may do anything here.",
+            id="actions.E002",
+        )
+    ]
+
+
 def _too_long(connector: type[Connector], capability: str, offer: Offer) -> checks.CheckMessage:
     return checks.Error(
         f"{connector.name}: a call of {capability} and its reading back may take"

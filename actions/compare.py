@@ -19,6 +19,7 @@ from actions.standing import Facts, Standing, intent_of
 from actions.subjects import width_refusal
 
 DRAFT_GOES_STALE_AFTER = timedelta(minutes=30)
+NO_REALM = "No system is set up that could do this."
 TOO_SOON = timedelta(seconds=0.8)
 
 
@@ -108,9 +109,12 @@ def may_not(ask: Ask, seen: Standing) -> Decision | None:
         return _refused("token_scope", f"This token may not ask for {ask.action.name}.", 403)
     if not seen.may_ask:
         return _refused("may_not_ask", f"You may not ask for {ask.action.name}.", 403)
-    closed = sorted(r.name for r in plan.within(ask.subject, seen.realms) if not r.may_ask)
+    closed = [r for r in plan.within(ask.subject, seen.realms) if not r.may_ask]
     if closed:
-        return _refused("may_not_ask_realm", f"You may not ask {', '.join(closed)}.", 403)
+        named = ", ".join(sorted(r.name for r in closed if r.may_see)) or "in every system it needs"
+        return _refused("may_not_ask_realm", f"You may not ask {named}.", 403)
+    if seen.hidden and ask.undoes is not None:
+        return _refused("no_realm", NO_REALM, 403)
     if ask.incident is not None and seen.incident_id is None:
         return _refused("no_incident", f"There is no incident INC-{ask.incident}.", 404)
     return None
@@ -237,7 +241,7 @@ def _limits(case: Case) -> Decision | None:
         also = " To do it anyway, ask for that." if case.ask.action.params else ""
         return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
-        return _refused("no_realm", "No system is set up that could do this.", 403)
+        return _refused("no_realm", NO_REALM, 403)
     standing = case.standing
     if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
         return _refused(
@@ -295,5 +299,6 @@ def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     case = consider(ask, seen)
     for rule in _UNDO_RULES if ask.undoes else _RULES:
         if decision := rule(case):
-            return decision
+            # Of a lane that they may not know of, nothing is seen that the write could hold on to.
+            return replace(decision, on_lane=decision.on_lane and not seen.hidden)
     return _create(case)

@@ -26,6 +26,13 @@ def one(sql: str, params: Mapping[str, object]) -> dict[str, Any]:
     return row
 
 
+def every(sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+    """All rows of `sql`, by column name, prepared like `one`."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
+        return cursor.execute(sql, params, prepare=True).fetchall()
+
+
 def value(sql: str, params: Mapping[str, object]) -> Any:
     """The single value of `sql`, for statements that are run seldom."""
     connection.ensure_connection()

@@ -137,7 +137,8 @@ def _plan(operation: Operation, action: Action, values: Values) -> Plan:
     assert operation.ends_at is not None
     realms = {effect.realm_id: effect.realm for effect in operation.effects.select_related("realm")}
     now = [
-        RealmNow(str(r.id), r.name, r.title, r.connector, r.version, True) for r in realms.values()
+        RealmNow(str(r.id), r.name, r.title, r.connector, r.version, True, True)
+        for r in realms.values()
     ]
     named = Subject(subject.kind, subject.name, subject.rules)
     return plan.make(action, named, action.resolve(values, operation.ends_at), now)

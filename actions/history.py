@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.functions import Now
 
 from actions import database, states, subjects
 from actions.force import in_force, verified
 from actions.models import Attempt, Operation
+from actions.policy import Sight
 from actions.standing import Facts, Known, Overlap, facts, lane_now
 from actions.states import EffectState, OperationState
 from actions.subjects import Subject
@@ -68,18 +69,26 @@ def facts_of(ids: Sequence[int]) -> list[Facts]:
     return [found[id] for id in ids if id in found]
 
 
-def by_ref(ref: str, sees: Iterable[str]) -> Facts | None:
-    """The operation of that ref, if its action is among those that the viewer may see."""
-    row = database.value(
-        "SELECT facts FROM operation_facts WHERE ref = %(ref)s AND facts ->> 'action' = ANY(%(sees)s)",
-        {"ref": ref, "sees": list(sees)},
+def by_ref(ref: str, sees: Sight) -> Facts | None:
+    """The operation of that ref, if the viewer may see its action, and its realm where it has one."""
+    row = database.value("SELECT facts FROM operation_facts WHERE ref = %(ref)s", {"ref": ref})
+    told = facts(row)
+    return told if told and sees.tells(told) else None
+
+
+def in_sight(rows: QuerySet[Operation], sees: Sight) -> QuerySet[Operation]:
+    """Those of these operations that the viewer may see."""
+    before = (F("subject__name"), Value(":"), Value(1))
+    realm = Func(*before, function="split_part", output_field=TextField())
+    anywhere = ~Q(subject__kind__in=sorted(subjects.IN_ONE_REALM))
+    return rows.alias(in_realm=realm).filter(
+        anywhere | Q(in_realm__in=list(sees.realms)), action__in=list(sees)
     )
-    return facts(row)
 
 
-def operations(sees: Iterable[str], wanted: Filter, cursor: str, limit: int) -> Page:
+def operations(sees: Sight, wanted: Filter, cursor: str, limit: int) -> Page:
     """A page of operations; an unknown cursor begins at the newest."""
-    rows = Operation.objects.filter(action__in=list(sees)).order_by("-id")
+    rows = in_sight(Operation.objects.all(), sees).order_by("-id")
     for field, value in (
         ("action", wanted.action),
         ("state", wanted.state),
@@ -120,8 +129,10 @@ class Lane:
     overlaps: tuple[Overlap, ...]
 
 
-def lanes(kind: str, name: str, sees: Iterable[str]) -> list[Lane]:
+def lanes(kind: str, name: str, sees: Sight) -> list[Lane]:
     """Every lane of a subject that the viewer may see anything of."""
+    if not sees.shows(kind, name):
+        return []
     rows = Operation.objects.filter(
         subject__kind=kind, subject__name=name, action__in=list(sees)
     ).order_by("-generation")
@@ -161,16 +172,15 @@ def attempts(operation: int) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.order_by("effect__ord", "effect__realm__name", "number")]
 
 
-def needs_a_person(sees: Iterable[str]) -> list[Facts]:
+def needs_a_person(sees: Sight) -> list[Facts]:
     """Operations that will not get further by themselves, or are in doubt, newest first."""
     doubted = Operation.objects.filter(id=OuterRef("id"), effects__state=EffectState.IN_DOUBT)
     rows = Operation.objects.filter(
         Q(state__in=[OperationState.PARKED, OperationState.PARTIAL, OperationState.FAILED])
         | Q(Exists(doubted), state=OperationState.RUNNING),
         ~Exists(_later()),
-        action__in=list(sees),
     )
-    return _facts(rows.order_by("-id")[:50])
+    return _facts(in_sight(rows, sees).order_by("-id")[:50])
 
 
 def _later() -> QuerySet[Operation]:
@@ -179,7 +189,7 @@ def _later() -> QuerySet[Operation]:
     ).exclude(state__in=sorted(states.VOID))
 
 
-def overdue_ends(sees: Iterable[str], after: timedelta) -> list[Facts]:
+def overdue_ends(sees: Sight, after: timedelta) -> list[Facts]:
     """Operations whose end was due longer ago than `after` and is not carried out."""
     unended = Operation.objects.filter(
         ends_at__isnull=False, ended_at__isnull=True, ends_at__lt=Now() - after
@@ -189,8 +199,7 @@ def overdue_ends(sees: Iterable[str], after: timedelta) -> list[Facts]:
         state__in=[OperationState.APPROVED, OperationState.RUNNING, OperationState.PARKED,
                    OperationState.FAILED, OperationState.PARTIAL],
     )  # fmt: skip
-    seen = list(sees)
-    return _facts((unended | lifts).filter(action__in=seen).order_by("ends_at")[:50])
+    return _facts(in_sight(unended | lifts, sees).order_by("ends_at")[:50])
 
 
 def blocked(name: str) -> int:

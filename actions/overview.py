@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from django.db import connection
 
 from actions import database
 from actions.models import Arrival, EntryGroupGrant, EntryUserGrant, Incident, Subject
-from actions.policy import granted
+from actions.policy import Sight, granted, in_sight
 
 MOST_INCIDENTS = 50
 DAYS = 30
@@ -75,7 +75,7 @@ class OpenIncidents:
     total: int
 
 
-def open_incidents(sees: Iterable[str]) -> OpenIncidents:
+def open_incidents(sees: Sight) -> OpenIncidents:
     """Incidents that are open, newest first."""
     rows = Incident.objects.filter(state=Incident.State.OPEN)
     newest = list(rows.select_related("opened_by").order_by("-number")[:MOST_INCIDENTS])
@@ -87,21 +87,21 @@ def open_incidents(sees: Iterable[str]) -> OpenIncidents:
     return OpenIncidents(told, len(told) if len(told) < MOST_INCIDENTS else rows.count())
 
 
-_STATES = """
+_STATES = f"""
 SELECT l.incident_id, CASE WHEN o.state IN ('approved', 'running') AND EXISTS (
          SELECT FROM effect e WHERE e.operation_id = o.id AND e.state = 'in_doubt')
        THEN 'in_doubt' ELSE o.state END AS state, count(*)
-  FROM operation_incident l JOIN operation o ON o.id = l.operation_id
- WHERE l.incident_id = ANY(%(ids)s::uuid[]) AND o.action = ANY(%(sees)s::text[])
+  FROM operation_incident l JOIN operation o ON o.id = l.operation_id JOIN subject s ON s.id = o.subject_id
+ WHERE l.incident_id = ANY(%(ids)s::uuid[]) AND {in_sight("s.kind", "s.name", "o.action")}
  GROUP BY 1, 2
-"""
+"""  # noqa: S608 - our own constants
 
 
-def states_of(incidents: Sequence[UUID], sees: Iterable[str]) -> dict[UUID, dict[str, int]]:
+def states_of(incidents: Sequence[UUID], sees: Sight) -> dict[UUID, dict[str, int]]:
     """For each incident, how many of its operations are in which state."""
     counted: dict[UUID, dict[str, int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_STATES, {"ids": list(incidents), "sees": list(sees)})
+        cursor.execute(_STATES, {"ids": list(incidents), **sees.params()})
         for incident, state, count in cursor.fetchall():
             counted.setdefault(incident, {})[state] = count
     return counted
@@ -122,10 +122,10 @@ class Usage:
 
 
 # An attempt whose process never came back keeps no outcome, and its effect went on without it.
-_USAGE = """
+_USAGE = f"""
 WITH lately AS MATERIALIZED (
-  SELECT o.id, o.action, o.arrival_count FROM operation o
-   WHERE o.action = ANY(%(sees)s::text[])
+  SELECT o.id, o.action, o.arrival_count FROM operation o JOIN subject s ON s.id = o.subject_id
+   WHERE {in_sight("s.kind", "s.name", "o.action")}
      AND o.requested_at > clock_timestamp() - %(days)s::int * interval '1 day'
 ), made AS (
   SELECT l.action, count(*) AS changed FROM lately l JOIN arrival a ON a.operation_id = l.id
@@ -149,13 +149,13 @@ SELECT l.action, count(*) AS operations, sum(l.arrival_count)::bigint AS request
   FROM lately l LEFT JOIN made m USING (action) LEFT JOIN doubted d USING (action)
   LEFT JOIN last x USING (action)
  GROUP BY l.action
-"""
+"""  # noqa: S608 - our own constants
 
 
-def usage(sees: Iterable[str]) -> dict[str, Usage]:
+def usage(sees: Sight) -> dict[str, Usage]:
     """By action, how it was used in the last 30 days; actions that were not are left out."""
     with connection.cursor() as cursor:
-        cursor.execute(_USAGE, {"sees": list(sees), "days": DAYS})
+        cursor.execute(_USAGE, {**sees.params(), "days": DAYS})
         return {action: Usage(*rest) for action, *rest in cursor.fetchall()}
 
 
@@ -200,17 +200,18 @@ def realms(caller: UUID) -> list[RealmSeen]:
         return [RealmSeen(*row) for row in cursor.fetchall()]
 
 
-_SUBJECTS = """
-SELECT max(o.id) AS newest FROM (SELECT id, subject_id FROM operation
-  WHERE action = ANY(%(sees)s::text[]) ORDER BY id DESC LIMIT 500) o
+_SUBJECTS = f"""
+SELECT max(o.id) AS newest FROM (SELECT o.id, o.subject_id FROM operation o
+  JOIN subject s ON s.id = o.subject_id
+  WHERE {in_sight("s.kind", "s.name", "o.action")} ORDER BY o.id DESC LIMIT 500) o
  GROUP BY o.subject_id ORDER BY newest DESC LIMIT 20
-"""
+"""  # noqa: S608 - our own constants
 
 
-def last_subjects(sees: Iterable[str]) -> list[int]:
+def last_subjects(sees: Sight) -> list[int]:
     """The newest operation of each of the 20 subjects last acted on, among the last 500 operations."""
     with connection.cursor() as cursor:
-        cursor.execute(_SUBJECTS, {"sees": list(sees)})
+        cursor.execute(_SUBJECTS, sees.params())
         return [row[0] for row in cursor.fetchall()]
 
 

@@ -15,7 +15,7 @@ from actions.subjects import Subject
 
 @dataclass(frozen=True, slots=True)
 class RealmNow:
-    """A realm as it stands: its id, what may be asked of it by the caller, its settings' version."""
+    """A realm as it stands: its id, what the caller may of it, its settings' version."""
 
     id: str
     name: str
@@ -23,6 +23,7 @@ class RealmNow:
     connector: str
     version: int
     may_ask: bool
+    may_see: bool
 
 
 @dataclass(frozen=True, slots=True)

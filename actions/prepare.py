@@ -15,7 +15,7 @@ from actions.errors import NotFound, Refusal
 from actions.force import in_force
 from actions.issue import Who, admit, look_at
 from actions.models import Draft
-from actions.plan import Plan
+from actions.plan import Plan, within
 from actions.registry import registry
 from actions.standing import Facts, Standing, look
 from actions.subjects import Subject
@@ -125,7 +125,11 @@ def revisit(who: Who, draft: Draft, wait: read.Wait | None = None) -> Prepared:
     """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
     ask = ask_of(draft, "preview")
     seen = admit(who, look(look_at(who, ask)))
-    if not seen.may_ask:
+    if (
+        not seen.may_ask
+        or seen.hidden
+        or not all(r.may_ask for r in within(ask.subject, seen.realms))
+    ):
         raise NotFound("no_draft", "There is no such draft.")
     plan = consider(ask, seen).plan
     return _prepared(draft, ask, _read_now(who, ask, seen, plan, wait))

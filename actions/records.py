@@ -21,6 +21,15 @@ KINDS = (
     "ends.released",
     "incident.opened",
     "world.made",
+    "account.added",
+    "account.closed",
+    "account.reopened",
+    "group.made",
+    "member.added",
+    "member.removed",
+    "rights.changed",
+    "token.issued",
+    "token.withdrawn",
 )
 """The kinds of records that are written today; a filter may name any other."""
 

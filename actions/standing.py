@@ -102,6 +102,7 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
+    hidden: bool = False  # what is asked about is in a realm that the caller may not know of
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -186,6 +187,8 @@ SELECT (SELECT f.facts FROM operation_facts f WHERE f.id = %(undoes)s::bigint) A
 def look(at: Look) -> Standing:
     """Read it all, in one snapshot; then what is to be undone: an undo between makes it moved."""
     seen = _standing(database.one(_LOOK, _params(at)))
+    if seen.hidden:  # what one may not know of is told as what is not there
+        return replace(seen, realms=(), newest=None, known=(), beneath=None)
     if at.undoes is None:
         return seen
     row = database.one(_UNDO, {"undoes": at.undoes})
@@ -298,6 +301,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         overlaps=overlaps,
         around=around,
         beneath=facts(row["beneath"]),
+        hidden=bool(row["hidden"]),
     )
 
 

@@ -58,4 +58,9 @@ def page_context(request: HttpRequest) -> dict[str, object]:
     if user is None or not user.is_authenticated:
         return {}
     has = rights_of(request)
-    return {"can_read_log": has.reads_log, "can_ask": bool(has.asks)}
+    return {
+        "can_read_log": has.reads_log,
+        "can_ask": bool(has.asks),
+        "can_look_on": has.administers or has.reads_log,
+        "can_give_rights": has.gives_rights,
+    }

@@ -97,3 +97,34 @@ def _step(body: Mapping[str, Any]) -> str:
 
 def _word(state: str) -> str:
     return WORDS.get(state, state.replace("_", " ")).lower()
+
+
+def administered(kind: str, body: Mapping[str, Any]) -> str:
+    """What an admin did, in words; "" for every other kind."""
+    own = ": themselves" if body.get("own") == "yes" else ""
+    match kind:
+        case "account.added":
+            return f"Added the account {body['account']}, a {body['kind']}"
+        case "account.closed":
+            return f"Closed the account {body['account']}"
+        case "account.reopened":
+            return f"Opened the account {body['account']} again, with a new password"
+        case "group.made":
+            return f"Made the group {body['group']}"
+        case "member.added":
+            return f"Put {body['account']} into {body['group']}{own}"
+        case "member.removed":
+            return f"Took {body['account']} out of {body['group']}{own}"
+        case "rights.changed":
+            return f"{body['group']} on {body['on']}: {_changed(body)}{own and ', a group of their own'}"
+        case "token.issued":
+            return f"Issued the token sh_{body['prefix']}… for {body['account']}"
+        case "token.withdrawn":
+            return f"Withdrew the token sh_{body['prefix']}… of {body['account']}"
+        case _:
+            return ""
+
+
+def _changed(body: Mapping[str, Any]) -> str:
+    found = [("given", body["given"]), ("taken away", body["taken"])]
+    return ", ".join(f"{' and '.join(rights)} {word}" for word, rights in found if rights)

@@ -2,18 +2,22 @@
 
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
+from django.views.decorators.http import require_safe
 
 from console.api import api
 from console.views import (
     board,
     catalogue,
     drafts,
+    groups,
     health,
     incidents,
     lists,
     log,
     operations,
+    people,
     subjects,
+    tokens,
     values,
     verbs,
 )
@@ -42,8 +46,21 @@ urlpatterns = [
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),
-    path("lists/<str:name>.txt", lists.pull, name="list"),
+    path("lists/<str:name>.txt", require_safe(lists.pull), name="list"),
     path("log", log.index, name="log"),
+    path("people", people.index, name="people"),
+    path("people/new", people.new, name="person-new"),
+    path("people/<str:username>", people.show, name="person"),
+    path("people/<str:username>/close", people.close, name="person-close"),
+    path("people/<str:username>/reopen", people.reopen, name="person-reopen"),
+    path("people/<str:username>/member", people.member, name="person-member"),
+    path("groups", groups.index, name="groups"),
+    path("groups/new", groups.new, name="group-new"),
+    path("groups/<str:name>", groups.show, name="group"),
+    path("groups/<str:name>/rights", groups.rights, name="group-rights"),
+    path("tokens", tokens.index, name="tokens"),
+    path("tokens/new", tokens.new, name="token-new"),
+    path("tokens/<str:token>/withdraw", tokens.withdraw, name="token-withdraw"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("api/v1/", api.urls),

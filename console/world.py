@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -17,6 +16,7 @@ from django.utils import timezone
 from guardian.shortcuts import assign_perm
 
 from actions import log, realms
+from actions.administer import make_secret
 from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
 from actions.registry import registry
 from console.example import Place
@@ -36,8 +36,16 @@ GROUPS = {
     "admin": "admins",
     "runbook": "runbooks",
 }
-ASKS = ("responders", "admins", "runbooks")
-READS_LOG = ("auditors", "admins")
+HOLDS = {
+    "responders": ("see", "ask"),
+    "runbooks": ("see", "ask"),
+    "approvers": ("see", "approve"),
+    "auditors": ("see",),
+    "admins": (
+        "see",
+    ),  # they give rights to others; to act they would have to give them to themselves
+}
+CONSOLE_WIDE = {"auditors": ("read_log",), "admins": ("read_log", "administer")}
 TOKEN_LASTS = timedelta(days=90)
 BLOCKLIST = "blocked-networks"
 
@@ -153,11 +161,10 @@ def _make_runbook(groups: dict[str, Group], owner: Caller) -> str:
 
 def make_token(caller: Caller, owner: Caller, name: str, scopes: list[str]) -> str:
     """Make a token and return it: `sh_PREFIX_SECRET`, shown this once, kept as a digest."""
-    prefix = secrets.token_hex(6)
-    token = f"sh_{prefix}_{secrets.token_urlsafe(32)}"
+    token, prefix, digest = make_secret()
     ApiToken.objects.create(
         prefix=prefix,
-        digest=hashlib.sha256(token.encode()).digest(),
+        digest=digest,
         name=name,
         caller=caller,
         owner=owner,
@@ -171,20 +178,40 @@ def _grant(groups: dict[str, Group], realm: Realm) -> None:
     for entry in CatalogueEntry.objects.all():
         _grant_entry(groups, entry)
     _grant_realm(groups, realm)
-    reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
-    for name in READS_LOG:
-        groups[name].permissions.add(reading)
+    _grant_console(groups)
+
+
+def _grant_console(groups: dict[str, Group]) -> None:
+    for name, codenames in CONSOLE_WIDE.items():
+        held = Permission.objects.filter(codename__in=codenames, content_type__app_label="actions")
+        groups[name].permissions.add(*held)
 
 
 def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:
     for name, group in groups.items():
-        assign_perm("see_entry", group, entry)
-        if name in ASKS:
-            assign_perm("ask_entry", group, entry)
+        for right in HOLDS[name]:
+            assign_perm(f"{right}_entry", group, entry)
 
 
 def _grant_realm(groups: dict[str, Group], realm: Realm) -> None:
     for name, group in groups.items():
-        assign_perm("see_realm", group, realm)
-        if name in ASKS:
-            assign_perm("ask_realm", group, realm)
+        for right in HOLDS[name]:
+            assign_perm(f"{right}_realm", group, realm)
+
+
+def ensure_administered() -> None:
+    """Give the example's groups, once, the rights that a home from before them lacks.
+
+    Once somebody administers there is always somebody, so that what an admin takes away stays away.
+    """
+    groups = _groups()
+    if set(groups) != set(HOLDS) or Permission.objects.filter(
+        codename="administer", content_type__app_label="actions", group__isnull=False
+    ):
+        return
+    with transaction.atomic():
+        _grant_console(groups)
+        for entry in CatalogueEntry.objects.all():
+            _grant_entry({"approvers": groups["approvers"]}, entry)
+        for realm in Realm.objects.all():
+            _grant_realm({"approvers": groups["approvers"]}, realm)

@@ -15,6 +15,8 @@ BESIDE = {"actions", "api", "architecture", "connectors", "faults"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep each half in its order: tests of a half share a console, and leave things there."""
+    if not items or not items[0].config.pluginmanager.hasplugin("xdist"):
+        return  # mutants name the few plugins that they load, and its marker is unknown without it
     for item in items:
         folder = item.path.relative_to(item.config.rootpath / "tests").parts[0]
         item.add_marker(pytest.mark.xdist_group("beside" if folder in BESIDE else "first"))

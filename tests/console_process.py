@@ -59,7 +59,7 @@ class Console:
                 text=True,
                 start_new_session=True,
             )
-        self.url = eventually(self._ready, 90, "the console is ready")
+        self.url = eventually(self._ready, 300, "the console is ready")
         return self
 
     def _ready(self) -> str:
@@ -139,6 +139,14 @@ class Console:
         for group in groups:
             self.join(username, group)
         return self.api(token)
+
+    def set_password(self, username: str, password: str) -> None:
+        """Give somebody a password, as the database's owner would."""
+        self.python(
+            "import django; django.setup()\n"
+            "from actions.models import Caller\n"
+            f"one = Caller.objects.get(username={username!r}); one.set_password({password!r}); one.save()\n"
+        )
 
     def join(self, username: str, group: str) -> None:
         """Give somebody the rights of a group."""

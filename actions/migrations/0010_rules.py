@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from actions import states
+from actions import states, subjects
 from actions.policy import granted, permission
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -19,24 +19,28 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0006_rights")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
             + states.moves_sql("effect", states.EFFECT_STARTS, states.EFFECT_MOVES)
         ),
         sql("frozen.sql"),
+        sql("rights.sql"),
         sql("log.sql"),
         sql("facts.sql"),
         sql("readings.sql"),
         sql(
             "look.sql",
+            kinds_in_one_realm=", ".join(f"'{kind}'" for kind in sorted(subjects.IN_ONE_REALM)),
             see_entry=permission("entry", "see_entry"),
             ask_entry=permission("entry", "ask_entry"),
             ask_realm=permission("realm", "ask_realm"),
+            see_realm=permission("realm", "see_realm"),
             may_see=granted("entry", "see_entry", "n.id", "look.caller", "v_see"),
             may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
+            may_see_realm=granted("realm", "see_realm", "m.id", "look.caller", "v_see_realm"),
         ),
         sql("issue.sql"),
         sql("issue_end.sql"),
@@ -46,5 +50,10 @@ class Migration(migrations.Migration):
             may_see_realm=granted("realm", "see_realm", "m.id", "p_caller"),
         ),
         sql("verbs.sql"),
+        sql(
+            "administer.sql",
+            may_administer_entry=granted("entry", "administer_entry", "p_target", "c.id"),
+            may_administer_realm=granted("realm", "administer_realm", "p_target", "c.id"),
+        ),
         sql("grants.sql"),
     ]

@@ -21,6 +21,15 @@ class Caller(AbstractUser):
 
     class Meta:
         db_table = "caller"
+        default_permissions = ()
+        permissions = [("administer", "May administer people, groups, rights and tokens")]
+        constraints = [
+            # Django and guardian say yes to a superuser without looking: here nobody is one.
+            models.CheckConstraint(
+                condition=models.Q(is_superuser=False, is_staff=False),
+                name="caller_has_no_way_past_a_grant",
+            )
+        ]
 
     @property
     def shown(self) -> str:

@@ -65,3 +65,9 @@ CREATE OR REPLACE VIEW blocklist_name AS
 SELECT DISTINCT v.settings ->> 'list' AS list
   FROM realm r JOIN realm_version v ON v.realm_id = r.id AND v.number = r.version
  WHERE r.connector = 'blocklist' AND r.enabled;
+
+-- Which realm keeps which list: who may not see the realm may not read its list.
+CREATE OR REPLACE VIEW blocklist_of_realm AS
+SELECT v.settings ->> 'list' AS list, r.name AS realm
+  FROM realm r JOIN realm_version v ON v.realm_id = r.id AND v.number = r.version
+ WHERE r.connector = 'blocklist' AND r.enabled;

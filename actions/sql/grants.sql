@@ -35,6 +35,10 @@ GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT INSERT ON incident TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append, ask_readings TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION ask_name, value_state, show_value, acknowledge_value TO steadyhand_web;
+-- What an admin does in the pages: each of these asks by itself whether they may.
+GRANT EXECUTE ON FUNCTION add_caller, open_caller, make_group, set_member, set_rights, issue_token,
+  withdraw_token, held_on TO steadyhand_web;
+GRANT SELECT ON blocklist_of_realm TO steadyhand_web;
 
 -- Worker and keeper: carry out and settle. They make no operation but the end of one that is due.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_worker;

@@ -61,13 +61,13 @@ CREATE FUNCTION look(
   p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
   OUT now timestamptz, OUT caller uuid, OUT username text, OUT caller_kind text, OUT is_active boolean,
   OUT token uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
-  OUT may_see boolean, OUT may_ask boolean, OUT realms jsonb, OUT incident uuid,
+  OUT may_see boolean, OUT may_ask boolean, OUT hidden boolean, OUT realms jsonb, OUT incident uuid,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
   OUT overlapping jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
-DECLARE v_see int; v_ask int; v_ask_realm int;
+DECLARE v_see int; v_ask int; v_ask_realm int; v_see_realm int;
 BEGIN
   now := clock_timestamp();
   IF p_caller IS NULL THEN
@@ -78,11 +78,14 @@ BEGIN
   END IF;
   SELECT c.id, c.username, c.kind, c.is_active INTO caller, username, caller_kind, is_active
     FROM caller c WHERE c.id = look.caller;
-  SELECT {{see_entry}}, {{ask_entry}}, {{ask_realm}} INTO v_see, v_ask, v_ask_realm;
+  SELECT {{see_entry}}, {{ask_entry}}, {{ask_realm}}, {{see_realm}} INTO v_see, v_ask, v_ask_realm, v_see_realm;
   SELECT {{may_see}}, {{may_ask}} INTO may_see, may_ask FROM catalogue_entry n WHERE n.name = p_action;
   SELECT coalesce(jsonb_agg(jsonb_build_object('id', m.id, 'name', m.name, 'title', m.title,
-           'connector', m.connector, 'version', m.version, 'may_ask', {{may_ask_realm}})), '[]')
+           'connector', m.connector, 'version', m.version, 'may_ask', {{may_ask_realm}},
+           'may_see', {{may_see_realm}})), '[]')
     INTO realms FROM realm m WHERE m.enabled AND m.connector = ANY(p_connectors);
+  hidden := p_kind IN ({{kinds_in_one_realm}}) AND NOT EXISTS (SELECT FROM realm m
+    WHERE m.name = split_part(p_name, ':', 1) AND ({{may_see_realm}} OR {{may_ask_realm}}));
   IF p_incident IS NOT NULL THEN
     SELECT i.id INTO incident FROM incident i WHERE i.number = p_incident;
   END IF;

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
 from actions import prepare, read
-from actions.policy import rights
+from actions.policy import Sight, rights
 from console import waiting
 from console.api import shapes
 from console.api.auth import asker, bearer, principal
@@ -44,7 +43,7 @@ def show(request: HttpRequest, draft: str) -> dict[str, object]:
     return _shape(prepare.revisit(bearer(request), prepare.find(draft), waiting.for_reading), sees)
 
 
-def _shape(made: prepare.Prepared, sees: Collection[str]) -> dict[str, object]:
+def _shape(made: prepare.Prepared, sees: Sight) -> dict[str, object]:
     draft, preview = made.draft, made.preview
     names = {realm.id: realm.name for realm in made.seen.realms}
     return {

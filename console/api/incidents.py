@@ -10,7 +10,7 @@ from actions.errors import NotFound
 from actions.history import Filter
 from actions.incidents import open_incident
 from actions.models import Incident
-from actions.policy import rights
+from actions.policy import Sight, rights
 from console.api import shapes
 from console.api.auth import principal
 
@@ -65,8 +65,8 @@ def show(request: HttpRequest, ref: str) -> dict[str, object]:
     }
 
 
-def _some_right(request: HttpRequest) -> frozenset[str]:
-    """The actions that the caller may see; who may see none may not see why they were asked for."""
+def _some_right(request: HttpRequest) -> Sight:
+    """What the caller may see; who may see none may not see why they were asked for."""
     sees = rights(principal(request, "read").caller.id).sees
     if not sees:
         raise NotFound("no_incident", "There is no such incident.")

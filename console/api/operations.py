@@ -17,7 +17,7 @@ from actions.ask import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
 from actions.faults import point
 from actions.history import Filter
-from actions.policy import rights
+from actions.policy import Sight, rights
 from actions.standing import Facts
 from console import waiting
 from console.api import shapes
@@ -187,7 +187,7 @@ def check(request: HttpRequest, ref: str) -> dict[str, object]:
     }
 
 
-def _visible(ref: str, sees: frozenset[str]) -> Facts:
+def _visible(ref: str, sees: Sight) -> Facts:
     told = history.by_ref(ref, sees)
     if told is None:
         raise NotFound("no_operation", "There is no such operation that you may see.")

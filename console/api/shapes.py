@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -20,6 +20,7 @@ from actions.catalogue._base import Action
 from actions.catalogue._ends import moment
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.history import Present
+from actions.policy import Sight
 from actions.registry import registry
 from actions.standing import Facts, Known, Overlap
 from console.api import strict
@@ -248,12 +249,12 @@ def _effect(operation_key: str, effect: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def seen(facts: Facts, sees: Collection[str]) -> dict[str, object]:
-    """An operation for somebody who may see these actions: of others, neither reason nor incidents."""
-    return operation(facts, may_see=facts["action"] in sees)
+def seen(facts: Facts, sees: Sight) -> dict[str, object]:
+    """An operation for somebody who may see this much: of others, neither reason nor incidents."""
+    return operation(facts, may_see=sees.tells(facts))
 
 
-def present(now: Present, sees: Collection[str]) -> dict[str, object]:
+def present(now: Present, sees: Sight) -> dict[str, object]:
     """What is true of an operation now."""
     body: dict[str, object] = {
         "in_force": now.in_force,

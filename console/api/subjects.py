@@ -21,10 +21,11 @@ def show(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     sees = rights(caller).sees
     subject = naming.subject(kind, name, lambda: caller)
     lanes = history.lanes(subject.kind, subject.name, sees)
+    called = subject.called if sees.shows(subject.kind, subject.name) else ""
     response = JsonResponse(
         {
             "subject": {
-                **shapes.subject(subject.kind, subject.name, subject.called),
+                **shapes.subject(subject.kind, subject.name, called),
                 "rules": subject.rules,
             },
             "lanes": [_lane(lane) for lane in lanes],

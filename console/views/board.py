@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from actions import ends, history, overview
 from actions.overview import Health
+from actions.policy import Sight
 from actions.standing import Facts
 from console import steps
 from console.access import SignedIn, page
@@ -55,7 +56,7 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: frozenset[str]) -> dict[str, Any]:
+def _live(sees: Sight) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
@@ -72,7 +73,7 @@ def _live(sees: frozenset[str]) -> dict[str, Any]:
     return context
 
 
-def _needs(sees: frozenset[str]) -> list[Row]:
+def _needs(sees: Sight) -> list[Row]:
     overdue = history.overdue_ends(sees, ends.OVERDUE_AFTER)
     stuck = history.needs_a_person(sees)
     late = {told["ref"] for told in overdue}
@@ -104,7 +105,7 @@ def _waits(told: Facts) -> str:
     return f"{said}. {advice}" if said else advice
 
 
-def _incidents(sees: frozenset[str]) -> tuple[list[Incident], int]:
+def _incidents(sees: Sight) -> tuple[list[Incident], int]:
     if not sees:
         return [], 0
     found = overview.open_incidents(sees)

@@ -16,6 +16,7 @@ from actions.catalogue._base import Action
 from actions.connectors._base import Redo
 from actions.errors import NotFound
 from actions.overview import RealmSeen, Usage
+from actions.policy import Sight
 from actions.registry import registry
 from console.access import SignedIn, must, page
 from console.views.loading import load
@@ -95,7 +96,7 @@ def show(request: SignedIn, name: str) -> HttpResponse:
     has = request.rights
     must(name in has.sees)
     action = _action(name)
-    used = load(lambda: overview.usage([name]))
+    used = load(lambda: overview.usage(Sight(frozenset({name}), has.sees.realms)))
     realms = overview.realms(request.user.pk)
     context = {
         "action": action,
@@ -124,7 +125,7 @@ def _action(name: str) -> Action:
         raise
 
 
-def _undo(action: Action, sees: frozenset[str]) -> Undo:
+def _undo(action: Action, sees: Sight) -> Undo:
     if action.inverse is None:
         return Undo()
     return Undo(action.inverse, title_of(action.inverse), action.inverse in sees)

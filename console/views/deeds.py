@@ -24,7 +24,7 @@ _UNBEGUN = frozenset({OperationState.AWAITING_APPROVAL, OperationState.APPROVED}
 
 def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
     """What may be done, in order. A button carries a key, so that pressed twice it does it once."""
-    asks = told["action"] in has.asks
+    asks = has.may_ask(told)
     found = []
     if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
         found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
@@ -59,7 +59,7 @@ def _back(told: Facts, now: Present, has: Rights) -> list[Deed]:
     action = registry.action(newest["action"])
     if action.inverse is None:
         return [{"say": "There is no way back from this."}]
-    if action.inverse not in has.asks:
+    if action.inverse not in has.asks or not has.may_ask({**newest, "action": action.inverse}):
         return []
     inverse = registry.action(action.inverse)
     if newest is told and may_be_undone(told):
@@ -93,7 +93,7 @@ def _form(action: str, text: str, style: str, query: dict[str, str]) -> Deed:
 
 def to_decide(told: Facts, now: Present, has: Rights) -> list[dict[str, object]]:
     """The parked effects, each with what to look at and what each answer does."""
-    if told["action"] not in has.asks:
+    if not has.may_ask(told):
         return []
     newest = now.generation == told["generation"]
     return [

@@ -61,7 +61,7 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
     A draft fills it only for those who may ask for what it asks for: they alone may see it.
     """
     draft = Draft.objects.select_related("incident").filter(id=request.GET.get("draft", "")).first()
-    if draft is None or draft.action not in request.rights.asks:
+    if draft is None or not _may_know(request, draft):
         return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
     own = draft.action == action.name
     return {
@@ -72,6 +72,12 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
         "reason": draft.reason,
         "incident": draft.incident.ref if draft.incident else "",
     }
+
+
+def _may_know(request: SignedIn, draft: Draft) -> bool:
+    realm = subjects.Subject(draft.subject_kind, draft.subject_name, 0).realm
+    asks = request.rights.asks_realms
+    return draft.action in request.rights.asks and (realm is None or realm in asks)
 
 
 def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 
 from actions import database
 
@@ -15,11 +16,13 @@ SELECT count(*) FILTER (WHERE at > clock_timestamp() - interval '10 seconds') AS
 """
 
 
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """This process answers."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """The database answers, so that requests can be recorded; what is not well is named."""
     try:

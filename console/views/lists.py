@@ -6,6 +6,7 @@ import hashlib
 import ipaddress
 from dataclasses import dataclass
 
+import psycopg
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
@@ -20,6 +21,7 @@ from actions import blocklists
 from actions.blocklists import BlockList
 from actions.errors import NotFound, Refusal, Unauthenticated
 from actions.models import Caller, Pull
+from actions.policy import rights
 from actions.subjects import Subject
 from console.access import SignedIn, page
 from console.api.auth import principal
@@ -48,9 +50,12 @@ def pull(request: HttpRequest, name: str) -> HttpResponse:
     """Blocked networks, sorted, one a line. 503 when it cannot be known: keep what you have."""
     try:
         consumer = _consumer(request)
-        return _serve(request, name, consumer)
+        return _serve(request, _of_a_realm(name, consumer), consumer)
     except Refusal as refusal:
         return of_refusal(refusal)
+    except psycopg.Error:
+        connection.close()  # Django has not seen this error, and would go on using a dead line.
+        return _unknown()
     except DatabaseError:
         return _unknown()
 
@@ -67,6 +72,15 @@ def _consumer(request: HttpRequest) -> Consumer:
     raise Unauthenticated(
         "unauthenticated", "Pull this list with a token that has the scope lists."
     )
+
+
+def _of_a_realm(name: str, consumer: Consumer) -> str:
+    """The list of that name, if its realm is theirs to see. A listed network is trusted with all."""
+    if consumer.caller is not None:
+        seen = blocklists.names(rights(consumer.caller.id).sees)
+        if name not in seen:
+            raise NotFound("no_list", "There is no such list.")
+    return name
 
 
 def _serve(request: HttpRequest, name: str, consumer: Consumer) -> HttpResponse:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 
 from actions import records
 from actions.models import Caller, LogEvent
+from actions.policy import Sight
 from actions.records import KINDS, Filter, Record
 from console import record as in_words
 from console.access import SignedIn, must, page
@@ -97,7 +98,7 @@ def _query(wanted: Filter, before: int | None) -> str:
     return "?" + urlencode({name: value for name, value in given.items() if value})
 
 
-def _lines(found: Iterable[Record], sees: frozenset[str]) -> list[Line]:
+def _lines(found: Iterable[Record], sees: Sight) -> list[Line]:
     read = [(record, json.loads(record.body)["body"]) for record in found]
     names = _names({body["by"] for _, body in read if _is_id(body.get("by"))})
     return [_line(record, body, names, sees) for record, body in read]
@@ -115,9 +116,7 @@ def _names(ids: set[str]) -> dict[str, str]:
     return {str(id): username for id, username in callers}
 
 
-def _line(
-    record: Record, body: dict[str, Any], names: dict[str, str], sees: frozenset[str]
-) -> Line:
+def _line(record: Record, body: dict[str, Any], names: dict[str, str], sees: Sight) -> Line:
     raw = record.body.encode()
     event = LogEvent(at=record.at, kind=record.kind, number=record.number, body=raw)
     entry = in_words.entries([event])[0]
@@ -151,4 +150,4 @@ def _what(record: Record, body: dict[str, Any]) -> str:
         case "world.made":
             return "Made the example people, their rights and the block list"
         case _:
-            return ""
+            return in_words.administered(record.kind, body)

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from actions import force, history, naming, overview, subjects
 from actions.errors import SubjectRefused
 from actions.now import of_one
+from actions.policy import Sight
 from actions.registry import registry
 from actions.standing import Facts, LaneNow, Overlap, lane_now
 from actions.subjects import Subject
@@ -53,7 +54,7 @@ def find(request: SignedIn) -> HttpResponse:
         return redirect("operation", "op_" + typed[3:].upper())
     if _INCIDENT.fullmatch(typed):
         return redirect("incident", typed.upper())
-    kind, name = _kind(typed, request.GET.get("kind", ""))
+    kind, name = _kind(typed, request.GET.get("kind", ""), request.rights.sees)
     try:
         subject = naming.subject(kind, name, lambda: request.user.pk)
     except SubjectRefused as refusal:
@@ -65,10 +66,10 @@ _KIND = re.compile(r"(account|secret)[ /]+(?=\S)", re.ASCII | re.IGNORECASE)
 _IN_NO_ADDRESS = re.compile(r"[^0-9A-Fa-f:./\[\]\s]", re.ASCII)
 
 
-def _kind(typed: str, given: str) -> tuple[str, str]:
+def _kind(typed: str, given: str, sees: Sight) -> tuple[str, str]:
     """What was typed, as a kind and a name: `account db:alice`, `secret db:app_rw`, an address.
 
-    Without its kind, `db:alice` is an account, unless that is a secret something was done to.
+    Without its kind, `db:alice` is an account, unless something was done to a secret so called.
     """
     if match := _KIND.match(typed):
         return match[1].lower(), typed[match.end() :]
@@ -76,7 +77,8 @@ def _kind(typed: str, given: str) -> tuple[str, str]:
         return given, typed
     if ":" not in typed or "%" in typed or not _IN_NO_ADDRESS.search(typed):
         return "network", typed
-    return ("secret" if overview.acted_on("secret", typed) else "account"), typed
+    known = sees.shows("secret", typed) and overview.acted_on("secret", typed)
+    return ("secret" if known else "account"), typed
 
 
 def _found(request: SignedIn, context: dict[str, Any]) -> HttpResponse:
@@ -95,6 +97,7 @@ def show(request: SignedIn, kind: str, name: str) -> HttpResponse:
         subject = None
     must(subject is not None and bool(_lanes_of(kind, sees)))
     assert subject is not None
+    must(sees.shows(kind, subject.name))
     if subject.name != name:
         return redirect("subject", subject.kind, subject.name)
     subject = naming.called(subject)
@@ -113,7 +116,7 @@ def show(request: SignedIn, kind: str, name: str) -> HttpResponse:
     return render(request, "subject.html", context)
 
 
-def _lanes_of(kind: str, sees: frozenset[str]) -> list[str]:
+def _lanes_of(kind: str, sees: Sight) -> list[str]:
     return sorted({a.lane for a in registry.actions() if a.kind == kind and a.name in sees})
 
 

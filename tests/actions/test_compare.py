@@ -21,8 +21,8 @@ from tests.contracts.inside import ask, ban, lift
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 NAME = "198.51.100.7/32"
 ANA = uuid.UUID(int=1)
-EDGE = RealmNow(str(uuid.UUID(int=10)), "edge", "Edge", "blocklist", 1, True)
-CORE = RealmNow(str(uuid.UUID(int=11)), "core", "Core", "blocklist", 1, True)
+EDGE = RealmNow(str(uuid.UUID(int=10)), "edge", "Edge", "blocklist", 1, True, True)
+CORE = RealmNow(str(uuid.UUID(int=11)), "core", "Core", "blocklist", 1, True, True)
 NOTHING = Standing(
     now=NOW,
     caller_id=ANA,

@@ -24,6 +24,7 @@ console.api.handler
 console.api
 console.api.drafts console.api.verbs
 console.api.* console.views.*
+console.views.administering
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
@@ -46,6 +47,7 @@ actions.undoable
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
+actions.administer actions.roster
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
 actions.models
 actions.models.*

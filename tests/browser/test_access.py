@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import Sit
+from tests.browser.conftest import Screen, Sit
 from tests.console_process import Api
 
 OPTIONS = {
@@ -28,8 +28,21 @@ def test_pages_have_no_known_barrier(
         f"/operations/{ref}", "/operations", f"/subjects/network/{network}/32", "/lists",
         "/incidents/new",
     ]  # fmt: skip
+    _no_barrier(ana, paths, width)
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, True), (320, False)])
+def test_pages_of_rights_have_no_known_barrier(sit: Sit, width: int, dark: bool) -> None:
+    paths = [
+        "/people", "/people/new", "/people/ana", "/groups", "/groups/responders", "/tokens",
+        "/tokens/new",
+    ]  # fmt: skip
+    _no_barrier(sit("sam", width=width, dark=dark), paths, width)
+
+
+def _no_barrier(who: Screen, paths: list[str], width: int) -> None:
     for path in paths:
-        page = ana.open(path)
+        page = who.open(path)
         found = Axe().run(page, options=OPTIONS).response["violations"]
         assert [(path, v["id"], v["nodes"][0]["html"][:200]) for v in found] == []
         wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")

@@ -175,7 +175,7 @@ def test_what_is_not_known_is_put_to_the_person() -> None:
 
 def test_a_system_that_cannot_block_is_not_said_to_have_suspended_anybody() -> None:
     action = registry.action("suspend-account")
-    realm = RealmNow(str(uuid.UUID(int=1)), "app", "The app", "sql_sessions", 1, True)
+    realm = RealmNow(str(uuid.UUID(int=1)), "app", "The app", "sql_sessions", 1, True, True)
     planned = plan.make(action, Subject("account", "app:#1", 1), action.resolve({}, NOW), [realm])
     assert planned.effects == ()
 

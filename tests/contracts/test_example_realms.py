@@ -103,7 +103,7 @@ def test_an_action_of_a_later_version_comes_with_its_rights(at: CursorWrapper) -
     at.execute(f"DELETE FROM {GRANTS} AND n.name = 'rotate-secret'")
     at.execute("DELETE FROM catalogue_entry WHERE name = 'rotate-secret'")
     world.sync_catalogue()
-    assert may_ask(at, "rotate-secret") == {"responders", "admins", "runbooks"}
+    assert may_ask(at, "rotate-secret") == {"responders", "runbooks"}
 
 
 def test_rights_on_an_action_that_were_taken_away_are_not_given_again(at: CursorWrapper) -> None:

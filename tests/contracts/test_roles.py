@@ -220,7 +220,9 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
+    | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
+    | {"add_caller", "open_caller", "make_group", "set_member", "set_rights", "held_on"}
+    | {"issue_token", "withdraw_token"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},
 }

@@ -20,3 +20,4 @@ class Command(BaseCommand):
         if world.ensure_world(settings.HOME):
             self.stdout.write(f"example people and tokens: {settings.HOME / 'credentials.json'}")
         world.ensure_places(example.places(settings.HOME))
+        world.ensure_administered()
