@@ -10,19 +10,24 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from actions import sight
 from actions.models import Arrival
 
 MOST = 200
 
 
-def arrivals(operation: int, most: int = MOST) -> list[dict[str, Any]]:
-    """Every request that arrived for an operation, first to last, up to `most`."""
-    return [_arrival(a) for a in _arrivals(operation).order_by("at", "id")[:most]]
+def arrivals(operation: int, viewer: UUID, most: int = MOST) -> list[dict[str, Any]]:
+    """Every request that arrived for an operation, first to last, up to `most`.
+
+    Each with its incident, if the viewer sees that; its key only where it is the viewer's own.
+    """
+    return [_arrival(a, viewer) for a in _arrivals(operation, viewer).order_by("at", "id")[:most]]
 
 
-def _arrivals(operation: int) -> QuerySet[Arrival]:
+def _arrivals(operation: int, viewer: UUID) -> QuerySet[Arrival]:
     return (
         Arrival.objects.filter(operation=operation)
+        .annotate(incident_seen=sight.filtered(viewer, "incident_id"))
         .select_related("request__caller", "token", "incident")
         .only(
             "id", "at", "via", "disposition", "code", "request__key", "request__caller__username",
@@ -32,7 +37,7 @@ def _arrivals(operation: int) -> QuerySet[Arrival]:
     )  # fmt: skip
 
 
-def _arrival(a: Arrival) -> dict[str, Any]:
+def _arrival(a: Any, viewer: UUID) -> dict[str, Any]:
     return {
         "id": str(a.id),
         "at": a.at,
@@ -42,8 +47,9 @@ def _arrival(a: Arrival) -> dict[str, Any]:
         "token": a.token.name if a.token else None,
         "disposition": a.disposition,
         "code": a.code,
-        "key": a.request.key,
-        "incident": a.incident.ref if a.incident else None,
+        "request": a.request_id,
+        "key": a.request.key if a.request.caller_id == viewer else None,
+        "incident": a.incident.ref if a.incident and a.incident_seen else None,
     }
 
 
@@ -130,12 +136,12 @@ class Story:
     until: datetime
 
 
-def story(operation: int, counted: Tally, ends: int) -> Story:
+def story(operation: int, viewer: UUID, counted: Tally, ends: int) -> Story:
     """The arrivals as a page shows them when there are many: `ends` first and last, MIDDLE between.
 
     `counted` says how far to read, so that figures and rows agree though more arrive meanwhile.
     """
-    came = _arrivals(operation).filter(at__lte=counted.last_at)
+    came = _arrivals(operation, viewer).filter(at__lte=counted.last_at)
     first = list(came.order_by("at", "id")[: ends + 1])
     last = list(came.order_by("-at", "-id")[: ends + 1])[::-1]
     between = came.exclude(disposition="existing").filter(
@@ -143,11 +149,11 @@ def story(operation: int, counted: Tally, ends: int) -> Story:
         Q(at__lt=last[1].at) | Q(at=last[1].at, id__lt=last[1].id),
         at__range=(first[ends - 1].at, last[1].at),
     )
-    middle = [_arrival(a) for a in between.order_by("at", "id")[:MIDDLE]]
+    middle = [_arrival(a, viewer) for a in between.order_by("at", "id")[:MIDDLE]]
     return Story(
-        first=[_arrival(a) for a in first[:ends]],
+        first=[_arrival(a, viewer) for a in first[:ends]],
         middle=middle,
-        last=[_arrival(a) for a in last[1:]],
+        last=[_arrival(a, viewer) for a in last[1:]],
         folded=counted.count - 2 * ends - len(middle),
         since=first[ends].at,
         until=last[0].at,
@@ -155,14 +161,14 @@ def story(operation: int, counted: Tally, ends: int) -> Story:
 
 
 def arrivals_after(
-    operation: int, after: str, most: int = MOST
+    operation: int, viewer: UUID, after: str, most: int = MOST
 ) -> tuple[list[dict[str, Any]], str]:
     """One page of the arrivals, and the cursor of the next or "". `after` is a cursor, or ""."""
-    came = _arrivals(operation).order_by("at", "id")
+    came = _arrivals(operation, viewer).order_by("at", "id")
     before = Arrival.objects.filter(operation=operation, id=_uuid(after)).first()
     if before is not None:
         came = came.filter(Q(at__gt=before.at) | Q(id__gt=before.id), at__gte=before.at)
-    found = [_arrival(a) for a in came[: most + 1]]
+    found = [_arrival(a, viewer) for a in came[: most + 1]]
     return found[:most], found[most - 1]["id"] if len(found) > most else ""
 
 

@@ -26,6 +26,13 @@ def one(sql: str, params: Mapping[str, object]) -> dict[str, Any]:
     return row
 
 
+def rows(sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Every row of `sql`, as `one` gives its own; not prepared."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
+        return cursor.execute(sql, params).fetchall()
+
+
 def value(sql: str, params: Mapping[str, object]) -> Any:
     """The single value of `sql`, for statements that are run seldom."""
     connection.ensure_connection()

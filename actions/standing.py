@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from actions import database, states, subjects
+from actions import database, sight, states, subjects
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
 from actions.subjects import Subject
@@ -92,7 +92,7 @@ class Standing:
     may_see: bool
     may_ask: bool
     realms: tuple[RealmNow, ...]
-    incident_id: UUID | None
+    incident_id: UUID | None  # None also where the asker does not see it
     key: KeySeen | None
     keyed: Facts | None  # the operation that the key names
     newest: Facts | None  # the lane's newest generation, whatever its state
@@ -102,6 +102,7 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
+    incident_closed: bool = False
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -186,10 +187,13 @@ SELECT (SELECT f.facts FROM operation_facts f WHERE f.id = %(undoes)s::bigint) A
 def look(at: Look) -> Standing:
     """Read it all, in one snapshot; then what is to be undone: an undo between makes it moved."""
     seen = _standing(database.one(_LOOK, _params(at)))
-    if at.undoes is None:
-        return seen
-    row = database.one(_UNDO, {"undoes": at.undoes})
-    return replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
+    if at.undoes is not None:
+        row = database.one(_UNDO, {"undoes": at.undoes})
+        seen = replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
+    # As the asker may know it: by that it is decided, so that no decision tells of more.
+    return sight.shown_to(
+        seen.caller_id, seen, ("keyed", "newest", "beneath", "undone", "undone_by")
+    )
 
 
 def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:
@@ -298,6 +302,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         overlaps=overlaps,
         around=around,
         beneath=facts(row["beneath"]),
+        incident_closed=bool(row["incident_closed"]),
     )
 
 

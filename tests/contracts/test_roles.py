@@ -12,7 +12,7 @@ from tests.contracts.test_guards import ISSUE, issue_params
 
 WRITES = {
     "web": {
-        "INSERT": {"draft", "pull", "incident", "django_session"},
+        "INSERT": {"draft", "pull", "django_session"},
         "UPDATE": {"draft", "caller", "django_session"},
         "DELETE": {"django_session"},
     },
@@ -221,6 +221,7 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
     | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
+    | {"write_incident", "may_see_incident", "administers"}
     "worker": {"issue_end", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},
 }
