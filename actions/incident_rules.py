@@ -84,6 +84,7 @@ class IncidentSeen:
     state: str
     restricted: bool
     version: int
+    linked: int  # the last operation that was linked to it, by the link's id; 0: none
     lead: str
     members: frozenset[str]
     changed_by: str

@@ -146,7 +146,7 @@ def _passes(by: By, number: int, wanted: Change, key: str, fingerprint: bytes, e
         if decided.replayed or not decided.kind:
             return Told(number, False, decided.replayed, decided.message)
         body = _with_ids(decided.change, seen)
-        params = _params(entry, seen.id, by, key, fingerprint, decided.kind, seen.version, body)
+        params = _params(entry, seen.id, by, key, fingerprint, decided.kind, seen, body)
         if written(_WRITE, params) is not None:
             return Told(number, True, False, decided.message)
     raise too_many()
@@ -197,7 +197,7 @@ def _with_ids(change: dict[str, object], seen: IncidentSeen) -> dict[str, object
 _WRITE = """
 SELECT verdict, number, version FROM write_incident(%(entry)s::uuid, %(incident)s::uuid, %(caller)s::uuid,
   %(token)s::uuid, %(via)s::text, %(key)s::text, %(fingerprint)s::bytea, %(kind)s::text,
-  %(version)s::int, %(change)s::text)
+  %(version)s::int, %(linked)s::bigint, %(change)s::text)
 """
 
 
@@ -208,7 +208,7 @@ def _params(
     key: str,
     fingerprint: bytes,
     kind: str,
-    version: int | None,
+    seen: IncidentSeen | None,
     change: dict[str, object],
 ) -> dict[str, Any]:
     return {
@@ -220,7 +220,8 @@ def _params(
         "key": key,
         "fingerprint": fingerprint,
         "kind": kind,
-        "version": version,
+        "version": seen.version if seen else None,
+        "linked": seen.linked if seen else None,
         "change": keys.canonical(change).decode(),
     }
 
@@ -245,6 +246,7 @@ SELECT e.id AS entry, e.incident_id, e.fingerprint FROM (SELECT 1) AS always
 _ASKS = granted("entry", "ask_entry", "n.id", "c.id")
 _LOOK = f"""
 SELECT i.id, i.number, i.title, i.state, i.restricted, i.version, l.username AS lead,
+  coalesce((SELECT max(o.id) FROM operation_incident o WHERE o.incident_id = i.id), 0) AS linked,
   (SELECT coalesce(jsonb_agg(c.username), '[]') FROM incident_member m JOIN caller c ON c.id = m.caller_id
     WHERE m.incident_id = i.id AND m.removed_at IS NULL) AS members,
   coalesce(e.at, i.opened_at) AS changed_at, coalesce(b.username, l.username) AS changed_by,
@@ -279,6 +281,7 @@ def look(caller: UUID, number: int, key: str, people: Iterable[str] = ()) -> Inc
         state=row["state"],
         restricted=row["restricted"],
         version=row["version"],
+        linked=row["linked"],
         lead=row["lead"],
         members=frozenset(json.loads(row["members"])),
         changed_by=row["changed_by"],

@@ -87,14 +87,14 @@ END $$;
 -- Write one entry of an incident, what it changes, and its event of the log, or nothing.
 --
 -- Python decided on `p_version`; where the incident is no longer at it, the answer is 'moved', to be
--- decided again. `p_change` is what the log keeps too, so that it cannot tell anything else:
+-- decided again. Closing also rests on `p_linked`, the last operation that was linked to it (0: none). `p_change` is what the log keeps too, so that it cannot tell anything else:
 -- {title?, lead?, state?, restricted?, add?, remove?, note?, …}; lead, add and remove are ids there.
 -- Locks: the incident's row alone.
 DROP FUNCTION IF EXISTS write_incident;
 
 CREATE FUNCTION write_incident(
   p_entry uuid, p_incident uuid, p_caller uuid, p_token uuid, p_via text, p_key text, p_fingerprint bytea,
-  p_kind text, p_version int, p_change text
+  p_kind text, p_version int, p_linked bigint, p_change text
 ) RETURNS TABLE (verdict text, number bigint, version int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -115,7 +115,10 @@ BEGIN
   -- 1. The incident, as it was decided on.
   IF p_kind <> 'opened' THEN
     SELECT * INTO i FROM incident WHERE id = p_incident FOR NO KEY UPDATE;
-    IF i.id IS NULL OR (v_changes AND i.version IS DISTINCT FROM p_version) THEN
+    IF i.id IS NULL OR (v_changes AND i.version IS DISTINCT FROM p_version)
+       -- Whoever asked for something because of it holds its row: all that came in is seen by now.
+       OR (v ->> 'state' = 'closed' AND p_linked IS DISTINCT FROM coalesce((SELECT max(l.id)
+             FROM operation_incident l WHERE l.incident_id = p_incident), 0)) THEN
       RETURN QUERY SELECT 'moved', NULL::bigint, NULL::int; RETURN;
     END IF;
     PERFORM may_write_incident(i, p_caller, v);

@@ -220,8 +220,8 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    | {"write_incident", "may_see_incident", "administers"}
+    | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
+    | {"write_incident", "may_see_incident", "administers"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},
 }
