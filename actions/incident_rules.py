@@ -17,6 +17,12 @@ LONGEST_NOTE = 4000
 
 NO_INCIDENT = "There is no such incident."
 
+INCIDENT_KINDS = (
+    "opened", "noted", "renamed", "handed_over", "closed", "reopened", "restricted", "unrestricted",
+    "joined", "left", "changed",
+)  # fmt: skip
+"""What an entry of an incident, and its event of the log, is called; `changed`: several at once."""
+
 # Control characters, but for the ends of lines and tabs that a note may have; and those that turn round
 # the direction of text, which make a line read as what it is not.
 _UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from actions.errors import NotFound
 from actions.registry import registry
@@ -60,17 +61,28 @@ def _what(item: Item) -> str:
         case "ended":
             return f"Its time was over: {_title(item.action).lower()}"
         case _:
-            return ". ".join(_changes(item)) or item.kind.replace("_", " ").capitalize()
+            return ". ".join(_changes(item.body)) or item.kind.replace("_", " ").capitalize()
 
 
 def _code(item: Item) -> str:
     return (str(item.body.get("code") or "") or item.told).replace("_", " ")
 
 
-def _changes(item: Item) -> list[str]:
-    body, said = item.body, []
+def of_record(body: Mapping[str, Any]) -> str:
+    """What a record of the log tells of an incident."""
+    change = body.get("change", {})
+    said = _changes(change)
+    if not said:
+        said = [f"A note: {change['note']}" if "note" in change else "Changed"]
+    elif "note" in change:
+        said.append(f"“{change['note']}”")
+    return f"{body.get('ref')}: {'. '.join(said)}"
+
+
+def _changes(body: Mapping[str, Any]) -> list[str]:
+    said = []
     if "lead_name" in body:
-        said.append(f"Handed over by {body.get('lead_before', '')} to {body['lead_name']}")
+        said.append(f"Handed over from {body.get('lead_before', '')} to {body['lead_name']}")
     if "state" in body:
         said.append("Closed" if body["state"] == "closed" else "Opened again")
     if "title" in body:
