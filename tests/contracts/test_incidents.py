@@ -10,12 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import transaction
+from django.test import RequestFactory
+from django.urls import resolve
 
 from actions import dossier, incidents, remains, states, timeline
-from actions.errors import ParamsRefused, Refusal
+from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.incident_rules import Change
 from actions.incidents import By, Told
-from actions.models import Incident
+from actions.models import Caller, Incident
 from tests.contracts.inside import Still, ban, refused
 
 SEES = frozenset({"ban-network", "lift-ban"})
@@ -198,6 +200,39 @@ def test_a_change_says_which_version_it_has_seen(still: Still) -> None:
     with pytest.raises(Refusal) as no:
         change(still, incident, remove=("ana",), version=None)
     assert code(no) == "lead_stays"
+
+
+def test_one_key_is_one_change_as_it_was_asked(still: Still) -> None:
+    incident, under = opened(still), key()
+    assert change(still, incident, title="a torrent", version=1, under=under).changed
+    with pytest.raises(Refusal) as no:
+        change(still, incident, title="a torrent", version=2, under=under)
+    assert code(no) == "key_reused"
+    # A key that opened one, or wrote to another, stands for that.
+    with still.acting("web"), pytest.raises(Refusal) as no:
+        incidents.open_incident(still.caller(), "a torrent", under)
+    assert code(no) == "key_reused"
+
+
+def test_an_admin_sees_a_restricted_incident_only_once_they_have_joined_it(
+    still: Still, chief: uuid.UUID
+) -> None:
+    hidden = opened(still, restricted=True)
+    name = still.value("SELECT username FROM caller WHERE id = %s", chief)
+    unknown = []
+    for asked in ({"lead": "raj"}, {"add": (name, "raj")}, {"add": (name,), "title": "x"}):
+        with pytest.raises(NotFound) as no:
+            change(still, hidden, chief, **asked)
+        unknown.append(no.value.message)
+    with still.acting("web"), pytest.raises(NotFound) as no:
+        incidents.change(By(chief), 99999999, Change(lead="raj"), key())
+    assert set(unknown) == {no.value.message}
+    assert change(still, hidden, chief, add=(name,), version=None).changed
+    assert logged(still, hidden) == ["incident.opened", "incident.joined"]
+    assert change(still, hidden, chief, lead="raj").changed
+    # Nobody else joins by themselves.
+    with pytest.raises(NotFound):
+        change(still, opened(still, restricted=True), "raj", add=("raj",), version=None)
 
 
 # Closing
@@ -452,3 +487,46 @@ def test_the_database_lets_nobody_write_what_python_would_refuse(still: Still) -
         assert web.execute(WRITE, params).fetchone() == ("moved",)
     with still.database(role="web") as web, pytest.raises(psycopg.errors.InsufficientPrivilege):
         web.execute("INSERT INTO incident_member (incident_id) VALUES (NULL)")
+
+
+# What a page costs
+
+
+def cost(still: Still, address: str, by: str = "ana") -> int:
+    """How many statements a page sends to the database, whatever sends them."""
+    sent = 0
+    execute = psycopg.Cursor.execute
+
+    def counted(self: Any, *args: Any, **more: Any) -> Any:
+        nonlocal sent
+        sent += 1
+        return execute(self, *args, **more)
+
+    view, args, named = resolve(address.partition("?")[0])
+    request = RequestFactory().get(address, headers={"host": "127.0.0.1"})
+    with still.acting("web"), pytest.MonkeyPatch.context() as patch:
+        request.user = Caller.objects.get(id=still.caller(by))
+        patch.setattr(psycopg.Cursor, "execute", counted)
+        assert view(request, *args, **named).status_code == 200
+    return sent
+
+
+def test_a_page_of_incidents_costs_the_same_however_much_there_is(
+    still: Still, networks: Callable[[], str]
+) -> None:
+    few, many = opened(still), opened(still, restricted=True)
+    for incident, count in ((few, 1), (many, 4)):
+        for number in range(count):
+            still.made(ban(networks(), incident=incident.number))
+            with still.acting("web"):
+                incidents.note(By(still.caller()), incident.number, f"note {number}", key())
+    change(still, many, add=("raj", "li", "sam"))
+    for rest in ("", "/close"):
+        addresses = [f"/incidents/{incident.ref}{rest}" for incident in (few, many)]
+        assert len({cost(still, address) for address in addresses}) == 1, rest
+    before = cost(still, "/incidents"), cost(still, "/"), cost(still, "/actions/ban-network/new")
+    for _ in range(3):
+        still.made(ban(networks(), incident=opened(still, restricted=True).number))
+    after = cost(still, "/incidents"), cost(still, "/"), cost(still, "/actions/ban-network/new")
+    assert before == after
+    assert max(after) < 20
