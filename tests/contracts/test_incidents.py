@@ -150,6 +150,19 @@ def test_of_two_hand_overs_at_once_the_second_is_told_who_leads_now(still: Still
     assert read(still, incident).lead.username == "raj"
 
 
+def test_who_is_no_longer_its_lead_when_it_is_written_is_told_so(still: Still) -> None:
+    incident, by = opened(still), By(still.caller())
+    with still.acting("web"), transaction.atomic():
+        assert incidents.change(by, incident.number, Change(lead="raj", version=1), key()).changed
+        late = still.meanwhile(
+            "web", lambda: incidents.change(by, incident.number, Change(add=("li",)), key())
+        )
+        assert late.until_it_waits()
+    with pytest.raises(Refusal) as no:
+        late.result()
+    assert code(no) == "not_its_lead"
+
+
 def test_two_who_hand_over_to_the_same_person_both_hear_that_they_lead(still: Still) -> None:
     incident = opened(still)
     assert change(still, incident, lead="raj", version=1).changed
