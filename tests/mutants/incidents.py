@@ -146,8 +146,8 @@ MUTANTS = (
     Mutant(
         "a lift in a restricted incident is compared as one in none",
         "actions/standing.py",
-        "return sight.shown_to(seen.caller_id, seen,",
-        "return sight.shown_to(None, seen,",
+        "        seen.caller_id, seen, (\"keyed\"",
+        "        None, seen, (\"keyed\"",
         (OUTSIDE + "test_what_it_asked_for_is_told_without_its_reason_and_is_enough_for_others",),
     ),
     Mutant(
