@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,13 +22,12 @@ def arrivals(operation: int, viewer: UUID, most: int = MOST) -> list[dict[str, A
 
     Each with its incident, if the viewer sees that; its key only where it is the viewer's own.
     """
-    return [_arrival(a, viewer) for a in _arrivals(operation, viewer).order_by("at", "id")[:most]]
+    return _told(_arrivals(operation).order_by("at", "id")[:most], viewer)
 
 
-def _arrivals(operation: int, viewer: UUID) -> QuerySet[Arrival]:
+def _arrivals(operation: int) -> QuerySet[Arrival]:
     return (
         Arrival.objects.filter(operation=operation)
-        .annotate(incident_seen=sight.filtered(viewer, "incident_id"))
         .select_related("request__caller", "token", "incident")
         .only(
             "id", "at", "via", "disposition", "code", "request__key", "request__caller__username",
@@ -37,7 +37,14 @@ def _arrivals(operation: int, viewer: UUID) -> QuerySet[Arrival]:
     )  # fmt: skip
 
 
-def _arrival(a: Any, viewer: UUID) -> dict[str, Any]:
+def _told(rows: Iterable[Arrival], viewer: UUID) -> list[dict[str, Any]]:
+    """Arrivals as the viewer may know them; one more query, and none where none names an incident."""
+    rows = list(rows)
+    seen = sight.seen(viewer, {a.incident.number for a in rows if a.incident})
+    return [_arrival(a, viewer, seen) for a in rows]
+
+
+def _arrival(a: Arrival, viewer: UUID, seen: Collection[int]) -> dict[str, Any]:
     return {
         "id": str(a.id),
         "at": a.at,
@@ -49,7 +56,7 @@ def _arrival(a: Any, viewer: UUID) -> dict[str, Any]:
         "code": a.code,
         "request": a.request_id,
         "key": a.request.key if a.request.caller_id == viewer else None,
-        "incident": a.incident.ref if a.incident and a.incident_seen else None,
+        "incident": a.incident.ref if a.incident and a.incident.number in seen else None,
     }
 
 
@@ -141,7 +148,7 @@ def story(operation: int, viewer: UUID, counted: Tally, ends: int) -> Story:
 
     `counted` says how far to read, so that figures and rows agree though more arrive meanwhile.
     """
-    came = _arrivals(operation, viewer).filter(at__lte=counted.last_at)
+    came = _arrivals(operation).filter(at__lte=counted.last_at)
     first = list(came.order_by("at", "id")[: ends + 1])
     last = list(came.order_by("-at", "-id")[: ends + 1])[::-1]
     between = came.exclude(disposition="existing").filter(
@@ -149,12 +156,13 @@ def story(operation: int, viewer: UUID, counted: Tally, ends: int) -> Story:
         Q(at__lt=last[1].at) | Q(at=last[1].at, id__lt=last[1].id),
         at__range=(first[ends - 1].at, last[1].at),
     )
-    middle = [_arrival(a, viewer) for a in between.order_by("at", "id")[:MIDDLE]]
+    middle = between.order_by("at", "id")[:MIDDLE]
+    told = _told([*first[:ends], *middle, *last[1:]], viewer)
     return Story(
-        first=[_arrival(a, viewer) for a in first[:ends]],
-        middle=middle,
-        last=[_arrival(a, viewer) for a in last[1:]],
-        folded=counted.count - 2 * ends - len(middle),
+        first=told[:ends],
+        middle=told[ends : len(told) - ends],
+        last=told[len(told) - ends :],
+        folded=counted.count - len(told),
         since=first[ends].at,
         until=last[0].at,
     )
@@ -164,11 +172,11 @@ def arrivals_after(
     operation: int, viewer: UUID, after: str, most: int = MOST
 ) -> tuple[list[dict[str, Any]], str]:
     """One page of the arrivals, and the cursor of the next or "". `after` is a cursor, or ""."""
-    came = _arrivals(operation, viewer).order_by("at", "id")
+    came = _arrivals(operation).order_by("at", "id")
     before = Arrival.objects.filter(operation=operation, id=_uuid(after)).first()
     if before is not None:
         came = came.filter(Q(at__gt=before.at) | Q(id__gt=before.id), at__gte=before.at)
-    found = [_arrival(a, viewer) for a in came[: most + 1]]
+    found = _told(came[: most + 1], viewer)
     return found[:most], found[most - 1]["id"] if len(found) > most else ""
 
 

@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant(
         "a request tells its incident to those who see it",
         "actions/arrivals.py",
-        "a.incident.ref if a.incident and a.incident_seen else None",
+        "a.incident.ref if a.incident and a.incident.number in seen else None",
         "a.incident.ref if a.incident else None",
         (CALLS,),
     ),
@@ -146,8 +146,8 @@ MUTANTS = (
     Mutant(
         "a lift in a restricted incident is compared as one in none",
         "actions/standing.py",
-        "        seen.caller_id, seen, (\"keyed\"",
-        "        None, seen, (\"keyed\"",
+        '        seen.caller_id, seen, ("keyed"',
+        '        None, seen, ("keyed"',
         (OUTSIDE + "test_what_it_asked_for_is_told_without_its_reason_and_is_enough_for_others",),
     ),
     Mutant(
