@@ -30,7 +30,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of incidents, newest first; `next` is the cursor of the following one, or ""."""
+    """One page of incidents, open ones first, each newest first; `next` is the cursor of the following one, or ""."""
 
     incidents: list[Incident]
     next: str
@@ -49,16 +49,20 @@ def find(number: int | None, viewer: UUID) -> Incident:
 
 
 def incidents(viewer: UUID, state: str, cursor: str, limit: int) -> Listed:
-    """A page of the incidents that the viewer sees; an unknown cursor begins at the newest."""
+    """A page of the incidents that the viewer sees, those that are open first.
+
+    An unknown cursor begins at the newest.
+    """
     rows = Incident.objects.filter(sight.filtered(viewer, "id"))
-    rows = rows.select_related("opened_by", "lead").order_by("-opened_at", "-number")
+    rows = rows.select_related("opened_by", "lead").order_by("-state", "-opened_at", "-number")
     if state:
         rows = rows.filter(state=state)
     if cursor.isascii() and cursor.isdigit() and len(cursor) < 10:
         last = Incident.objects.filter(sight.filtered(viewer, "id"), number=int(cursor)).first()
         if last is not None:
-            earlier = Q(opened_at=last.opened_at, number__lt=last.number)
-            rows = rows.filter(Q(opened_at__lt=last.opened_at) | earlier)
+            at, number = last.opened_at, last.number
+            earlier = Q(opened_at__lt=at) | Q(opened_at=at, number__lt=number)
+            rows = rows.filter(Q(state__lt=last.state) | (Q(state=last.state) & earlier))
     most = max(1, min(limit, MOST))
     found = list(rows[: most + 1])
     more = len(found) > most

@@ -61,11 +61,11 @@ def create(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@router.get("", summary="List incidents, newest first")
+@router.get("", summary="List incidents, open ones first")
 def index(
     request: HttpRequest, state: str = "", cursor: str = "", limit: int = 50
 ) -> dict[str, object]:
-    """Incidents that the caller sees, newest first; `next` leads to the following page."""
+    """Incidents that the caller sees: open ones first, each newest first; `next` leads on."""
     caller, _ = _reader(request)
     found = dossier.incidents(caller.caller.id, state, cursor, limit)
     members = dossier.members_of([i.id for i in found.incidents])

@@ -502,6 +502,22 @@ def test_the_database_lets_nobody_write_what_python_would_refuse(still: Still) -
         web.execute("INSERT INTO incident_member (incident_id) VALUES (NULL)")
 
 
+def test_the_list_has_open_ones_first_and_all_of_them_page_by_page(still: Still) -> None:
+    made = [opened(still, title=f"listed {n}") for n in range(5)]
+    for incident in (made[4], made[1]):
+        close(still, incident)
+    with still.acting("web"):
+        whole, cursor = [], ""
+        for _ in itertools.count():
+            page = dossier.incidents(still.caller(), "", cursor, 2)
+            whole += [i.title for i in page.incidents]
+            cursor = page.next
+            if not cursor:
+                break
+    listed = [title for title in whole if title.startswith("listed ")]
+    assert listed == [f"listed {n}" for n in (3, 2, 0, 4, 1)]
+
+
 # What a page costs
 
 
