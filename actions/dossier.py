@@ -30,7 +30,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of incidents, open ones first, each newest first; `next` is the cursor of the following one, or ""."""
+    """One page of incidents, open ones first; `next` is the cursor of the following page, or ""."""
 
     incidents: list[Incident]
     next: str
