@@ -10,7 +10,7 @@ SIGHT = "actions/sight.py"
 SQL = "actions/sql/incidents.sql"
 FACTS = "actions/sql/facts.sql"
 INSIDE = "tests/contracts/test_incidents.py::"
-OUTSIDE = "tests/flow/test_restricted.py::"
+OUTSIDE = "tests/contracts/test_restricted.py::"
 PAGES = (
     OUTSIDE + "test_no_page_tells_a_stranger_anything_of_it[raj]",
     OUTSIDE + "test_no_page_tells_a_stranger_anything_of_it[li]",
