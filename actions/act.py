@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from actions import database, history, keys, subjects
+from actions import database, history, keys, sight, subjects
 from actions.answer import Answer, as_told
 from actions.ask import Ask, Decision
 from actions.compare import may_not
@@ -225,9 +225,10 @@ def _event(case: Case, decision: Decision, arrival: uuid.UUID) -> dict[str, obje
 def _answer(case: Case, decision: Decision, arrival: uuid.UUID) -> Answer:
     """What was just written, beside what is true now that it is."""
     named = decision.told
-    told = history.facts_of([named["id"]])[0] if named else None
-    now = history.now_of(told) if told else None
     assert case.seen.caller_id is not None
+    told = history.facts_of([named["id"]])[0] if named else None
+    told = sight.unveil_one(told, case.seen.caller_id)
+    now = history.now_of(told) if told else None
     return Answer(
         disposition=decision.disposition,
         code=decision.code,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,14 +11,18 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
+from actions import sight
 from actions.models import Arrival
 
 MOST = 200
 
 
-def arrivals(operation: int, most: int = MOST) -> list[dict[str, Any]]:
-    """Every request that arrived for an operation, first to last, up to `most`."""
-    return [_arrival(a) for a in _arrivals(operation).order_by("at", "id")[:most]]
+def arrivals(operation: int, viewer: UUID, most: int = MOST) -> list[dict[str, Any]]:
+    """Every request that arrived for an operation, first to last, up to `most`.
+
+    Each with its incident, if the viewer sees that; its key only where it is the viewer's own.
+    """
+    return _told(_arrivals(operation).order_by("at", "id")[:most], viewer)
 
 
 def _arrivals(operation: int) -> QuerySet[Arrival]:
@@ -32,7 +37,14 @@ def _arrivals(operation: int) -> QuerySet[Arrival]:
     )  # fmt: skip
 
 
-def _arrival(a: Arrival) -> dict[str, Any]:
+def _told(rows: Iterable[Arrival], viewer: UUID) -> list[dict[str, Any]]:
+    """Arrivals as the viewer may know them; one more query, and none where none names an incident."""
+    rows = list(rows)
+    seen = sight.seen(viewer, {a.incident.number for a in rows if a.incident})
+    return [_arrival(a, viewer, seen) for a in rows]
+
+
+def _arrival(a: Arrival, viewer: UUID, seen: Collection[int]) -> dict[str, Any]:
     return {
         "id": str(a.id),
         "at": a.at,
@@ -42,8 +54,9 @@ def _arrival(a: Arrival) -> dict[str, Any]:
         "token": a.token.name if a.token else None,
         "disposition": a.disposition,
         "code": a.code,
-        "key": a.request.key,
-        "incident": a.incident.ref if a.incident else None,
+        "request": a.request_id,
+        "key": a.request.key if a.request.caller_id == viewer else None,
+        "incident": a.incident.ref if a.incident and a.incident.number in seen else None,
     }
 
 
@@ -130,7 +143,7 @@ class Story:
     until: datetime
 
 
-def story(operation: int, counted: Tally, ends: int) -> Story:
+def story(operation: int, viewer: UUID, counted: Tally, ends: int) -> Story:
     """The arrivals as a page shows them when there are many: `ends` first and last, MIDDLE between.
 
     `counted` says how far to read, so that figures and rows agree though more arrive meanwhile.
@@ -143,26 +156,27 @@ def story(operation: int, counted: Tally, ends: int) -> Story:
         Q(at__lt=last[1].at) | Q(at=last[1].at, id__lt=last[1].id),
         at__range=(first[ends - 1].at, last[1].at),
     )
-    middle = [_arrival(a) for a in between.order_by("at", "id")[:MIDDLE]]
+    middle = between.order_by("at", "id")[:MIDDLE]
+    told = _told([*first[:ends], *middle, *last[1:]], viewer)
     return Story(
-        first=[_arrival(a) for a in first[:ends]],
-        middle=middle,
-        last=[_arrival(a) for a in last[1:]],
-        folded=counted.count - 2 * ends - len(middle),
+        first=told[:ends],
+        middle=told[ends : len(told) - ends],
+        last=told[len(told) - ends :],
+        folded=counted.count - len(told),
         since=first[ends].at,
         until=last[0].at,
     )
 
 
 def arrivals_after(
-    operation: int, after: str, most: int = MOST
+    operation: int, viewer: UUID, after: str, most: int = MOST
 ) -> tuple[list[dict[str, Any]], str]:
     """One page of the arrivals, and the cursor of the next or "". `after` is a cursor, or ""."""
     came = _arrivals(operation).order_by("at", "id")
     before = Arrival.objects.filter(operation=operation, id=_uuid(after)).first()
     if before is not None:
         came = came.filter(Q(at__gt=before.at) | Q(id__gt=before.id), at__gte=before.at)
-    found = [_arrival(a) for a in came[: most + 1]]
+    found = _told(came[: most + 1], viewer)
     return found[:most], found[most - 1]["id"] if len(found) > most else ""
 
 

@@ -117,6 +117,12 @@ def may_not(ask: Ask, seen: Standing) -> Decision | None:
         return _refused("no_realm", NO_REALM, 403)
     if ask.incident is not None and seen.incident_id is None:
         return _refused("no_incident", f"There is no incident INC-{ask.incident}.", 404)
+    if ask.incident is not None and seen.incident_closed:
+        return _refused(
+            "incident_closed",
+            f"INC-{ask.incident} is closed. Have it reopened, or ask because of another or none.",
+            409,
+        )
     return None
 
 
@@ -252,8 +258,8 @@ def _limits(case: Case) -> Decision | None:
     return None
 
 
-def _same_words(one: str, other: str) -> bool:
-    return one.split() == other.split()
+def _same_words(one: str, other: str | None) -> bool:
+    return one.split() == (other or "").split()
 
 
 def _create(case: Case) -> Decision:

@@ -33,6 +33,13 @@ def every(sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
         return cursor.execute(sql, params, prepare=True).fetchall()
 
 
+def rows(sql: str, params: Mapping[str, object]) -> list[dict[str, Any]]:
+    """Every row of `sql`, as `one` gives its own; not prepared."""
+    connection.ensure_connection()
+    with psycopg.Cursor(connection.connection, row_factory=dict_row) as cursor:
+        return cursor.execute(sql, params).fetchall()
+
+
 def value(sql: str, params: Mapping[str, object]) -> Any:
     """The single value of `sql`, for statements that are run seldom."""
     connection.ensure_connection()

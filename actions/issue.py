@@ -56,9 +56,7 @@ def submit(who: Who, ask: Ask, wait: read.Wait | None = None) -> Answer:
     )
 
 
-def surely(
-    write: Callable[[uuid.UUID], Answer], before: Callable[[uuid.UUID], Answer | None]
-) -> Answer:
+def surely[T](write: Callable[[uuid.UUID], T], before: Callable[[uuid.UUID], T | None]) -> T:
     """Write one request under a new arrival's id, also when the line is lost on the way.
 
     `before` tells what that arrival was told, if its write was committed and the answer lost.

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from actions import database
+from actions import database, sight
 from actions.models import Arrival, EntryGroupGrant, EntryUserGrant, Incident, Subject
 from actions.policy import Sight, granted, in_sight
 
@@ -58,11 +58,11 @@ def health() -> Health:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An open incident with its operations counted by state; `in_doubt` is counted on its own."""
+    """An open incident, its lead, its operations by state; `in_doubt` is counted on its own."""
 
     ref: str
     title: str
-    by: str
+    lead: str
     at: datetime
     states: dict[str, int]
 
@@ -75,14 +75,13 @@ class OpenIncidents:
     total: int
 
 
-def open_incidents(sees: Sight) -> OpenIncidents:
-    """Incidents that are open, newest first."""
-    rows = Incident.objects.filter(state=Incident.State.OPEN)
-    newest = list(rows.select_related("opened_by").order_by("-number")[:MOST_INCIDENTS])
+def open_incidents(sees: Sight, viewer: UUID) -> OpenIncidents:
+    """Incidents that are open and that the viewer sees, newest first."""
+    rows = Incident.objects.filter(sight.filtered(viewer, "id"), state=Incident.State.OPEN)
+    newest = list(rows.select_related("lead").order_by("-opened_at", "-number")[:MOST_INCIDENTS])
     counted = states_of([incident.id for incident in newest], sees)
     told = [
-        Opened(i.ref, i.title, i.opened_by.username, i.opened_at, counted.get(i.id, {}))
-        for i in newest
+        Opened(i.ref, i.title, i.lead.username, i.opened_at, counted.get(i.id, {})) for i in newest
     ]
     return OpenIncidents(told, len(told) if len(told) < MOST_INCIDENTS else rows.count())
 

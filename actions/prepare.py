@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from django.db import connection
 
-from actions import keys, naming, read
+from actions import keys, naming, read, sight
 from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
 from actions.compare import consider, decide
@@ -113,10 +115,16 @@ def ask_of(draft: Draft, via: str) -> Ask:
     )
 
 
-def find(draft_id: str) -> Draft:
-    """The draft of that id. Raises NotFound."""
+def find(draft_id: str, viewer: Callable[[], UUID]) -> Draft:
+    """The draft of that id. Raises NotFound, also where its incident is not seen by `viewer`.
+
+    `viewer` proves who asks, and is called only where that matters: for a restricted incident.
+    """
     draft = Draft.objects.select_related("incident", "caller", "undoes").filter(id=draft_id).first()
-    if draft is None:
+    hidden = draft is not None and draft.incident is not None and draft.incident.restricted
+    if draft is not None and draft.incident is not None and hidden:
+        hidden = not sight.seen(viewer(), [draft.incident.number])
+    if draft is None or hidden:
         raise NotFound("no_draft", "There is no such draft.")
     return draft
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connection
 
 from actions import database
+from actions.incident_rules import INCIDENT_KINDS
 
 KINDS = (
     "operation.requested",
@@ -19,7 +20,7 @@ KINDS = (
     "end.void",
     "ends.held",
     "ends.released",
-    "incident.opened",
+    *(f"incident.{kind}" for kind in INCIDENT_KINDS),
     "world.made",
     "account.added",
     "account.closed",

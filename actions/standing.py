@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from actions import database, states, subjects
+from actions import database, sight, states, subjects
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
 from actions.subjects import Subject
@@ -92,7 +92,7 @@ class Standing:
     may_see: bool
     may_ask: bool
     realms: tuple[RealmNow, ...]
-    incident_id: UUID | None
+    incident_id: UUID | None  # None also where the asker does not see it
     key: KeySeen | None
     keyed: Facts | None  # the operation that the key names
     newest: Facts | None  # the lane's newest generation, whatever its state
@@ -103,6 +103,7 @@ class Standing:
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
     hidden: bool = False  # what is asked about is in a realm that the caller may not know of
+    incident_closed: bool = False
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -189,10 +190,13 @@ def look(at: Look) -> Standing:
     seen = _standing(database.one(_LOOK, _params(at)))
     if seen.hidden:  # what one may not know of is told as what is not there
         return replace(seen, realms=(), newest=None, known=(), beneath=None)
-    if at.undoes is None:
-        return seen
-    row = database.one(_UNDO, {"undoes": at.undoes})
-    return replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
+    if at.undoes is not None:
+        row = database.one(_UNDO, {"undoes": at.undoes})
+        seen = replace(seen, undone=facts(row["undone"]), undone_by=facts(row["undone_by"]))
+    # As the asker may know it: by that it is decided, so that no decision tells of more.
+    return sight.shown_to(
+        seen.caller_id, seen, ("keyed", "newest", "beneath", "undone", "undone_by")
+    )
 
 
 def _around(subject: Subject) -> tuple[list[str], str | None, str | None]:
@@ -302,6 +306,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         around=around,
         beneath=facts(row["beneath"]),
         hidden=bool(row["hidden"]),
+        incident_closed=bool(row["incident_closed"]),
     )
 
 

@@ -99,6 +99,20 @@ EFFECT_MOVES = (
     Move(_E.CANCELLED, _E.BLOCKED, "the operation is finished, and an earlier step runs first"),
 )
 
+
+class IncidentState(StrEnum):
+    OPEN = "open"  # operations may be asked for because of it
+    CLOSED = "closed"  # over: what was done because of it stays as it is
+
+
+_I = IncidentState
+
+INCIDENT_STARTS = frozenset({_I.OPEN})
+INCIDENT_MOVES = (
+    Move(_I.OPEN, _I.CLOSED, "its lead closes it, having been told what is still in force"),
+    Move(_I.CLOSED, _I.OPEN, "its lead opens it again, and says why"),
+)
+
 HOLDING = frozenset({_O.APPROVED, _O.RUNNING})
 """States in which an operation holds its lane; at most one per lane, by a partial unique index."""
 

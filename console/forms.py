@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
+from uuid import UUID
 
 from django import forms
 
+from actions import sight
 from actions.catalogue._base import Action
 from actions.models import Incident
 
@@ -189,7 +191,7 @@ class AskForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, action: Action, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, action: Action, viewer: UUID, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.action = action
         self.fields["subject"] = forms.CharField(
@@ -207,7 +209,7 @@ class AskForm(forms.Form):
             widget=forms.Textarea(attrs={"rows": 2}),
         )
         self.fields["incident"] = forms.ChoiceField(
-            label="Incident", choices=incident_choices(), required=False
+            label="Incident", choices=incident_choices(viewer), required=False
         )
         self.fields["again"] = forms.IntegerField(
             required=False, min_value=0, max_value=2**31 - 1, widget=forms.HiddenInput
@@ -253,7 +255,8 @@ _SUBJECT_HELP = {
 }
 
 
-def incident_choices() -> list[tuple[str, str]]:
-    """None, and every incident that is open."""
-    found = Incident.objects.filter(state=Incident.State.OPEN).order_by("-number")[:100]
+def incident_choices(viewer: UUID) -> list[tuple[str, str]]:
+    """None, and every incident that is open and that the viewer sees."""
+    open_ones = Incident.objects.filter(sight.filtered(viewer, "id"), state=Incident.State.OPEN)
+    found = open_ones.order_by("-opened_at", "-number")[:100]
     return [("", "None"), *((i.ref, f"{i.ref} {i.title}") for i in found)]

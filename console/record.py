@@ -11,7 +11,7 @@ from typing import Any
 
 from actions.models import LogEvent
 from console import steps
-from console.wording import WORDS, on_day
+from console.wording import NOT_SHOWN, WORDS, on_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,16 @@ class Entry:
         return on_day(self.at, precise=True)
 
 
-def entries(events: Iterable[LogEvent]) -> list[Entry]:
-    """Events as a person reads them."""
-    return [_entry(event) for event in events]
+def entries(events: Iterable[LogEvent], *, reasons: bool = True) -> list[Entry]:
+    """Events as a person reads them; without `reasons`, for whom may not know why it was asked."""
+    return [_entry(event, reasons) for event in events]
 
 
-def _entry(event: LogEvent) -> Entry:
+def _entry(event: LogEvent, reasons: bool) -> Entry:
     raw = bytes(event.body)
     body = json.loads(raw)["body"]
+    if not reasons:
+        body.pop("reason", None)
     digest = hashlib.sha256(raw).hexdigest()[:12]
     return Entry(event.number, event.at, _who(body), _what(event.kind, body), digest)
 
@@ -88,7 +90,7 @@ _ARRIVED = {
 
 
 def _reason(body: Mapping[str, Any]) -> str:
-    return f"“{body['reason']}”"
+    return f"“{body['reason']}”" if "reason" in body else NOT_SHOWN
 
 
 def _step(body: Mapping[str, Any]) -> str:

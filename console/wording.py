@@ -73,6 +73,14 @@ def label(told: Facts) -> str:
     return Subject(told["kind"], told["name"], 0, told.get("label") or "").label
 
 
+NOT_SHOWN = "Not shown to you."
+
+
+def reason(told: Facts) -> str:
+    """Why it was asked for, to whom may know that."""
+    return NOT_SHOWN if told["reason"] is None else str(told["reason"])
+
+
 def phrase(told: Facts) -> str:
     """The finished state in a few words."""
     return registry.action(told["action"]).phrase(label(told), intent_of(told))
@@ -263,6 +271,14 @@ _BY_CODE = {
     "no_realm": "Not done: no system is set up that could do this",
     "too_wide": "Not done: this network is too wide to act on",
     "no_incident": "Not done: there is no such incident",
+    "incident_closed": "Not done: this incident is closed",
+    "not_its_lead": "Not done: its lead or an admin may do this",
+    "confirm_needed": "Not closed yet: look at what stays as it is",
+    "version_needed": "Not done: this form had lost which version you saw",
+    "no_such_person": "Not done: there is nobody of that name",
+    "cannot_lead": "Not done: they cannot lead an incident",
+    "lead_stays": "Not done: its lead stays a member",
+    "bad_note": "Not done: this note cannot be kept",
     "bad_end": "Not done: this end cannot be used",
     "draft_old": "Not done: this draft is too old",
     "key_closed": "Not done: this draft is too old",

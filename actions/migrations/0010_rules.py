@@ -19,17 +19,19 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0006_rights")]
+    dependencies = [("actions", "0008_incidents")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
             + states.moves_sql("effect", states.EFFECT_STARTS, states.EFFECT_MOVES)
+            + states.moves_sql("incident", states.INCIDENT_STARTS, states.INCIDENT_MOVES)
         ),
         sql("frozen.sql"),
         sql("rights.sql"),
         sql("log.sql"),
         sql("facts.sql"),
         sql("readings.sql"),
+        sql("incidents.sql"),
         sql(
             "look.sql",
             kinds_in_one_realm=", ".join(f"'{kind}'" for kind in sorted(subjects.IN_ONE_REALM)),

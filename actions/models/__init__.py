@@ -5,7 +5,7 @@ from actions.models.caller import Caller
 from actions.models.draft import Draft
 from actions.models.effect import Attempt, Effect
 from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
-from actions.models.incident import Incident
+from actions.models.incident import Incident, IncidentEntry, IncidentMember
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.log import LogEvent
 from actions.models.operation import Operation, OperationIncident
@@ -36,6 +36,8 @@ __all__ = [
     "EntryUserGrant",
     "Heartbeat",
     "Incident",
+    "IncidentEntry",
+    "IncidentMember",
     "LogEvent",
     "MadeValue",
     "Operation",

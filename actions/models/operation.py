@@ -93,6 +93,7 @@ class OperationIncident(models.Model):
 
     operation = models.ForeignKey(Operation, models.PROTECT, related_name="incident_links")
     incident = models.ForeignKey("Incident", models.PROTECT, related_name="operation_links")
+    made = models.BooleanField(default=False, db_default=False)  # its request gave the reason
 
     class Meta:
         db_table = "operation_incident"

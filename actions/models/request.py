@@ -51,4 +51,11 @@ class Arrival(models.Model):
 
     class Meta:
         db_table = "arrival"
-        indexes = [models.Index(fields=["operation", "at"], name="arrival_of_operation")]
+        indexes = [
+            models.Index(fields=["operation", "at"], name="arrival_of_operation"),
+            models.Index(
+                fields=["incident", "at"],
+                name="arrival_of_incident",
+                condition=models.Q(incident__isnull=False),
+            ),
+        ]

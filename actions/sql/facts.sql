@@ -5,15 +5,15 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
     'id', o.id, 'ref', o.ref, 'generation', o.generation, 'lane', o.lane, 'action', o.action,
     'kind', s.kind, 'name', s.name, 'label', coalesce((SELECT l.label FROM subject_label l
         WHERE l.kind = s.kind AND l.name = s.name ORDER BY l.seen_at DESC LIMIT 1), s.name), 'state', o.state, 'desired', o.desired, 'span', o.span,
-    'ends_at', o.ends_at, 'reason', o.reason, 'because', o.because, 'undoes', (SELECT u.ref FROM operation u WHERE u.id = o.undoes_id), 'again_of', o.again_of,
+    'ends_at', o.ends_at, 'reason', CASE WHEN x.private THEN NULL ELSE o.reason END, 'because', o.because, 'undoes', (SELECT u.ref FROM operation u WHERE u.id = o.undoes_id), 'again_of', o.again_of,
     'requested_by', c.username, 'requested_by_id', c.id, 'requested_by_kind', c.kind,
     'via', o.via, 'requested_at', o.requested_at,
     'settled_at', o.settled_at, 'verified_at', o.verified_at, 'ended_at', o.ended_at,
     'erased', EXISTS (SELECT FROM made_value m WHERE m.operation_id = o.id AND m.erased_at IS NOT NULL),
     'end_note', o.end_note, 'arrivals', o.arrival_count, 'last_arrival_at', o.last_arrival_at,
-    'incidents', (SELECT coalesce(jsonb_agg(i.number ORDER BY i.number), '[]'::jsonb)
-                    FROM operation_incident l JOIN incident i ON i.id = l.incident_id
-                   WHERE l.operation_id = o.id),
+    'incidents', coalesce(x.open, '[]'::jsonb),
+    'withheld', CASE WHEN x.restricted IS NOT NULL THEN jsonb_build_object('incidents', x.restricted,
+                  'reason', CASE WHEN x.private THEN o.reason END, 'made_in', x.made_in) END,
     'effects', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                     'n', e.id, 'lane', e.lane, 'realm', r.name, 'realm_id', r.id, 'title', r.title, 'step', e.step,
                     'capability', e.capability, 'redo', e.redo, 'desired', e.desired, 'state', e.state,
@@ -22,7 +22,15 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
                     ORDER BY e.ord, r.name, e.step), '[]'::jsonb)
                   FROM effect e JOIN realm r ON r.id = e.realm_id WHERE e.operation_id = o.id)
   ) AS facts
-  FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id;
+  FROM operation o JOIN subject s ON s.id = o.subject_id JOIN caller c ON c.id = o.requested_by_id
+  -- What belongs to a restricted incident is told apart, for `actions.sight` to give to its members:
+  -- whoever forgets to ask tells too little. `made_in`: those because of which the reason was given.
+  CROSS JOIN LATERAL (
+    SELECT jsonb_agg(i.number ORDER BY i.number) FILTER (WHERE NOT i.restricted) AS open,
+           jsonb_agg(i.number ORDER BY i.number) FILTER (WHERE i.restricted) AS restricted,
+           jsonb_agg(i.number) FILTER (WHERE i.restricted AND l.made) AS made_in,
+           coalesce(bool_or(i.restricted AND l.made), false) AS private
+      FROM operation_incident l JOIN incident i ON i.id = l.incident_id WHERE l.operation_id = o.id) x;
 
 -- [{realm, desired, state, generation, operation, capability, found, reading}]: the last effect of each
 -- realm that may have changed it, and the look that was taken at it or is asked for. What was read before

@@ -79,6 +79,20 @@ CREATE OR REPLACE TRIGGER draft_never_changes BEFORE UPDATE OF
 CREATE OR REPLACE TRIGGER subject_never_changes BEFORE UPDATE
   ON subject FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE OR REPLACE TRIGGER incident_identity_never_changes BEFORE UPDATE OF
+  id, number, opened_by_id, opened_at, request_key, fingerprint
+  ON incident FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER incident_entry_never_changes BEFORE UPDATE
+  ON incident_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER incident_member_never_changes BEFORE UPDATE OF
+  id, incident_id, caller_id, added_by_id, added_at
+  ON incident_member FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER operation_incident_never_changes BEFORE UPDATE
+  ON operation_incident FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 CREATE OR REPLACE TRIGGER log_event_never_changes BEFORE UPDATE
   ON log_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -88,7 +102,8 @@ DECLARE t text; g record;
 BEGIN
   FOREACH t IN ARRAY ARRAY['operation', 'effect', 'attempt', 'request', 'arrival', 'subject',
                            'draft', 'log_event', 'operation_incident', 'pull',
-                           'realm', 'realm_version', 'realm_secret', 'made_value', 'subject_label'] LOOP
+                           'realm', 'realm_version', 'realm_secret', 'made_value', 'subject_label',
+                           'incident', 'incident_entry', 'incident_member'] LOOP
     EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE DELETE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',
                    t || '_is_kept', t);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',

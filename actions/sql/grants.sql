@@ -21,6 +21,7 @@ GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operatio
   reading, subject_label,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
+GRANT SELECT ON incident_entry, incident_member TO steadyhand_web, steadyhand_auditor;
 GRANT EXECUTE ON FUNCTION last_known(bigint, text)
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 
@@ -32,8 +33,8 @@ GRANT UPDATE (last_login, password) ON caller TO steadyhand_web;
 GRANT SELECT, INSERT, UPDATE, DELETE ON django_session TO steadyhand_web;
 GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
-GRANT INSERT ON incident TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append, ask_readings TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION write_incident, may_see_incident, administers TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION ask_name, value_state, show_value, acknowledge_value TO steadyhand_web;
 -- What an admin does in the pages: each of these asks by itself whether they may.
 GRANT EXECUTE ON FUNCTION add_caller, open_caller, make_group, set_member, set_rights, issue_token,

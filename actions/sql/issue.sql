@@ -90,6 +90,17 @@ BEGIN
     END IF;
   END IF;
 
+  -- The incident takes it only while it is open and the caller sees it; one that is being closed is
+  -- waited for, so that whoever closed it was told of all that it had.
+  IF p_incident IS NOT NULL AND (v_made OR p_disposition IN ('existing', 'resumed'))
+     AND NOT EXISTS (SELECT FROM operation_incident l WHERE l.operation_id = p_told AND l.incident_id = p_incident) THEN
+    PERFORM FROM incident i WHERE i.id = p_incident AND i.state = 'open' AND may_see_incident(p_caller, i.id)
+       FOR SHARE;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
+    END IF;
+  END IF;
+
   -- 3. The operation, where this request makes one.
   IF v_made THEN
     IF v_state IN ('awaiting_approval', 'approved', 'running') THEN
@@ -153,7 +164,7 @@ BEGIN
   IF v_made OR p_disposition IN ('existing', 'resumed') THEN
     UPDATE request SET operation_id = v_operation WHERE id = v_request AND operation_id IS NULL;
     IF p_incident IS NOT NULL THEN
-      INSERT INTO operation_incident (operation_id, incident_id) VALUES (v_operation, p_incident)
+      INSERT INTO operation_incident (operation_id, incident_id, made) VALUES (v_operation, p_incident, v_made)
       ON CONFLICT ON CONSTRAINT operation_incident_once DO NOTHING;
     END IF;
   END IF;

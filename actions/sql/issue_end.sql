@@ -52,8 +52,8 @@ BEGIN
     o.lane, p_decided_on, v_newest, p_ref, p_action, p_action_version, p_desired, NULL, NULL, p_digest,
     p_reason, 'end of @' || o.generation, NULL, NULL, p_effects) i;
   IF v_verdict = 'written' THEN
-    INSERT INTO operation_incident (operation_id, incident_id)
-    SELECT v_made, l.incident_id FROM operation_incident l WHERE l.operation_id = o.id
+    INSERT INTO operation_incident (operation_id, incident_id, made)
+    SELECT v_made, l.incident_id, l.made FROM operation_incident l WHERE l.operation_id = o.id
     ON CONFLICT ON CONSTRAINT operation_incident_once DO NOTHING;
     PERFORM log_numbered(o.id, 'end.issued', '{"operation":' || to_json(p_ref) || '}');
   END IF;

@@ -62,6 +62,7 @@ CREATE FUNCTION look(
   OUT now timestamptz, OUT caller uuid, OUT username text, OUT caller_kind text, OUT is_active boolean,
   OUT token uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
   OUT may_see boolean, OUT may_ask boolean, OUT hidden boolean, OUT realms jsonb, OUT incident uuid,
+  OUT incident_closed boolean,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
   OUT overlapping jsonb)
@@ -87,7 +88,8 @@ BEGIN
   hidden := p_kind IN ({{kinds_in_one_realm}}) AND NOT EXISTS (SELECT FROM realm m
     WHERE m.name = split_part(p_name, ':', 1) AND ({{may_see_realm}} OR {{may_ask_realm}}));
   IF p_incident IS NOT NULL THEN
-    SELECT i.id INTO incident FROM incident i WHERE i.number = p_incident;
+    SELECT i.id, i.state = 'closed' INTO incident, incident_closed FROM incident i
+     WHERE i.number = p_incident AND may_see_incident(look.caller, i.id);
   END IF;
   SELECT r.id, r.fingerprint, r.rules, r.first_seen_at, r.operation_id
     INTO request, fingerprint, rules, first_seen_at, operation_id

@@ -53,6 +53,17 @@ def bearer(request: HttpRequest) -> Who:
 
 def principal(request: HttpRequest, scope: str) -> Principal:
     """Who calls, proven, with `scope`. Raises Unauthenticated, or Refusal `token_scope`."""
+    proven = _proven(request)
+    proven.require(scope)
+    return proven
+
+
+def caller_of(request: HttpRequest) -> Caller:
+    """Who calls, proven, whatever their token is for. Raises Unauthenticated."""
+    return _proven(request).caller
+
+
+def _proven(request: HttpRequest) -> Principal:
     who = bearer(request)
     token = (
         ApiToken.objects.select_related("caller")
@@ -65,9 +76,7 @@ def principal(request: HttpRequest, scope: str) -> Principal:
         or not token.caller.is_active
     ):
         raise Unauthenticated("unauthenticated", "This token is unknown, over or withdrawn.")
-    proven = Principal(token.caller, token, frozenset(token.scopes))
-    proven.require(scope)
-    return proven
+    return Principal(token.caller, token, frozenset(token.scopes))
 
 
 def asker(request: HttpRequest) -> Callable[[str], UUID]:

@@ -39,8 +39,9 @@ def create(request: HttpRequest) -> HttpResponse:
 @router.get("/{draft}", summary="Read a draft beside what is true now")
 def show(request: HttpRequest, draft: str) -> dict[str, object]:
     """The draft and what confirming it now would be told."""
-    sees = rights(principal(request, "read").caller.id).sees
-    return _shape(prepare.revisit(bearer(request), prepare.find(draft), waiting.for_reading), sees)
+    caller = principal(request, "read").caller.id
+    found = prepare.find(draft, lambda: caller)
+    return _shape(prepare.revisit(bearer(request), found, waiting.for_reading), rights(caller).sees)
 
 
 def _shape(made: prepare.Prepared, sees: Sight) -> dict[str, object]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from uuid import UUID
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from ninja import Router
 
-from actions import arrivals, history, issue, keys, prepare, read
+from actions import arrivals, history, issue, keys, prepare, read, sight
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.errors import NotFound, ParamsRefused, Refusal, Unauthenticated
@@ -21,7 +22,7 @@ from actions.policy import Sight, rights
 from actions.standing import Facts
 from console import waiting
 from console.api import shapes
-from console.api.auth import asker, bearer, principal
+from console.api.auth import asker, bearer, caller_of, principal
 from console.api.errors import of_refusal, problem
 
 router = Router(tags=["operations"])
@@ -76,7 +77,8 @@ def _ask(request: HttpRequest) -> Ask:
         return shapes.ask_of(body, key, seen, asker(request))
     if body.model_fields_set - {"draft"}:
         raise ParamsRefused("bad_body", "A draft says it all; send nothing beside it.", {})
-    ask = prepare.ask_of(prepare.find(body.draft), "api")
+    draft = prepare.find(body.draft, lambda: caller_of(request).id)
+    ask = prepare.ask_of(draft, "api")
     if ask.key != key:
         raise ParamsRefused(
             "bad_key", "A draft is confirmed under its own id as Idempotency-Key.", {}
@@ -132,7 +134,10 @@ def settled(told: Answer, wait: float) -> Answer:
     """The answer with its operation as it is once settled, or once the wait is over."""
     assert told.operation is not None
     try:
-        facts = waiting.until_settled(told.operation, wait)
+        before = told.operation
+        facts = waiting.until_settled(before, wait)
+        # Read anew, it tells nobody what they may not know: what they may was told before.
+        facts = {**facts, "reason": before["reason"], "incidents": before["incidents"]}
         return replace(told, operation=facts, in_force=history.now_of(facts).in_force)
     except (DatabaseError, InterfaceError, psycopg.Error):
         # It is recorded; only watching it was cut short. What is known is the answer.
@@ -152,31 +157,35 @@ def index(
     limit: int = 50,
 ) -> dict[str, object]:
     """Operations that the caller may see, filtered; `next` leads to the following page."""
-    sees = rights(principal(request, "read").caller.id).sees
-    wanted = Filter(action, state, shapes.incident_number(incident), kind, name)
-    page = history.operations(sees, wanted, cursor, limit)
-    return {"operations": [shapes.operation(f) for f in page.facts], "next": page.next or None}
+    caller = principal(request, "read").caller.id
+    number = sight.number_seen(caller, shapes.incident_number(incident))
+    wanted = Filter(action, state, number, kind, name)
+    page = history.operations(rights(caller).sees, wanted, cursor, limit)
+    told = sight.unveil(page.facts, caller)
+    return {"operations": [shapes.operation(f) for f in told], "next": page.next or None}
 
 
 @router.get("/{ref}", summary="Read one operation")
 def show(request: HttpRequest, ref: str) -> dict[str, object]:
     """One operation with its effects, attempts, and every request that arrived."""
-    sees = rights(principal(request, "read").caller.id).sees
-    told = _visible(ref, sees)
+    caller = principal(request, "read").caller.id
+    sees = rights(caller).sees
+    told = _visible(ref, sees, caller)
     now = history.now_of(told)
     return {
         **shapes.present(now, sees),
         "operation": shapes.operation_now(told, now),
         "attempts": history.attempts(told["id"]),
-        "arrivals": arrivals.arrivals(told["id"]),
+        "arrivals": [shapes.arrival(a) for a in arrivals.arrivals(told["id"], caller)],
     }
 
 
 @router.post("/{ref}/check", summary="Have an operation's systems looked at now")
 def check(request: HttpRequest, ref: str) -> dict[str, object]:
     """How its systems stand now; changes nothing. `checked` is false when not all were read in time."""
-    sees = rights(principal(request, "read").caller.id).sees
-    told = _visible(ref, sees)
+    caller = principal(request, "read").caller.id
+    sees = rights(caller).sees
+    told = _visible(ref, sees, caller)
     checked = read.check(told, waiting.for_reading)
     now = history.now_of(told)
     return {
@@ -187,8 +196,8 @@ def check(request: HttpRequest, ref: str) -> dict[str, object]:
     }
 
 
-def _visible(ref: str, sees: Sight) -> Facts:
-    told = history.by_ref(ref, sees)
+def _visible(ref: str, sees: Sight, caller: UUID) -> Facts:
+    told = sight.unveil_one(history.by_ref(ref, sees), caller)
     if told is None:
         raise NotFound("no_operation", "There is no such operation that you may see.")
     return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from ninja import Router
 
-from actions import history, keys
+from actions import history, keys, sight
 from actions.errors import NotFound
 from actions.models import Request
 from actions.policy import rights
@@ -24,6 +24,7 @@ def show(request: HttpRequest, key: str) -> dict[str, object]:
     if found is None:
         raise NotFound("no_request", "You have sent no request under this key.")
     told = history.facts_of([found.operation_id])[0] if found.operation_id else None
+    told = sight.unveil_one(told, caller.id)
     sees = rights(caller.id).sees
     arrivals = found.arrivals.order_by("at", "id").values("at", "via", "disposition", "code")
     return {

@@ -71,10 +71,6 @@ class DecisionIn(_Strict):
     reason: str | None = Field(default=None, max_length=2000)
 
 
-class IncidentIn(_Strict):
-    title: str = Field(max_length=400)
-
-
 def read[M: BaseModel](request: HttpRequest, model: type[M]) -> M:
     """The body as `model`. Raises BadJSON, ParamsRefused `bad_body`, Refusal `bad_content_type`."""
     if request.content_type != "application/json":
@@ -221,9 +217,19 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
     }
 
 
+def arrival(told: Mapping[str, Any]) -> dict[str, object]:
+    """One request that arrived, as the viewer may know it."""
+    return {name: value for name, value in told.items() if name != "request"}
+
+
 def subject(kind: str, name: str, label: str | None = None) -> dict[str, str]:
     """A subject: what it is called too, where that is not its name."""
     return {"kind": kind, "name": name} | ({"label": label} if label and label != name else {})
+
+
+def utc(text: str | None) -> str | None:
+    """A time as the database writes it in JSON, in the form that all answers use."""
+    return _utc(text)
 
 
 def _utc(text: str | None) -> str | None:

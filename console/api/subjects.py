@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from ninja import Router
 
-from actions import history, naming
+from actions import history, naming, sight
 from actions.history import Lane
 from actions.policy import rights
 from console.api import shapes
@@ -28,7 +30,7 @@ def show(request: HttpRequest, kind: str, name: str) -> HttpResponse:
                 **shapes.subject(subject.kind, subject.name, called),
                 "rules": subject.rules,
             },
-            "lanes": [_lane(lane) for lane in lanes],
+            "lanes": [_lane(lane, caller) for lane in lanes],
         }
     )
     if len(lanes) == 1:
@@ -37,11 +39,11 @@ def show(request: HttpRequest, kind: str, name: str) -> HttpResponse:
     return response
 
 
-def _lane(lane: Lane) -> dict[str, object]:
+def _lane(lane: Lane, viewer: UUID) -> dict[str, object]:
     return {
         "lane": lane.lane,
         "generation": lane.generations[0]["generation"],
         "in_force": lane.in_force,
         "overlaps": shapes.overlaps(lane.overlaps),
-        "operations": [shapes.operation(told) for told in lane.generations],
+        "operations": [shapes.operation(told) for told in sight.unveil(lane.generations, viewer)],
     }

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -34,7 +35,7 @@ class Incident:
 
     ref: str
     title: str
-    by: str
+    lead: str
     counts: str
 
 
@@ -42,7 +43,7 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees)
+    context = _live(request.rights.sees, request.user.pk)
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
@@ -56,12 +57,12 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: Sight) -> dict[str, Any]:
+def _live(sees: Sight, viewer: UUID) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
         "just": load(lambda: rows(history.operations(sees, history.Filter(), "", NEWEST).facts)),
-        "incidents": load(lambda: _incidents(sees)),
+        "incidents": load(lambda: _incidents(sees, viewer)),
         "health": health,
         "slow": SLOW,
         "troubles": list(_troubles(health)) if health else [],
@@ -105,11 +106,11 @@ def _waits(told: Facts) -> str:
     return f"{said}. {advice}" if said else advice
 
 
-def _incidents(sees: Sight) -> tuple[list[Incident], int]:
+def _incidents(sees: Sight, viewer: UUID) -> tuple[list[Incident], int]:
     if not sees:
         return [], 0
-    found = overview.open_incidents(sees)
-    told = [Incident(i.ref, i.title, i.by, counts(i.states)) for i in found.newest]
+    found = overview.open_incidents(sees, viewer)
+    told = [Incident(i.ref, i.title, i.lead, counts(i.states)) for i in found.newest]
     return told, found.total
 
 

@@ -35,8 +35,10 @@ def new(request: SignedIn, name: str) -> HttpResponse:
     """The form of an action; what is sent becomes a draft with a URL of its own."""
     action = _action(request, name)
     if request.method == "GET":
-        return _form(request, action, AskForm(action, initial=_initial(request, action)))
-    form = AskForm(action, request.POST)
+        return _form(
+            request, action, AskForm(action, request.user.pk, initial=_initial(request, action))
+        )
+    form = AskForm(action, request.user.pk, request.POST)
     if form.is_valid():
         try:
             made = prepare.prepare(Who(caller=request.user.pk), _ask(request, action, form))
@@ -60,7 +62,7 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
 
     A draft fills it only for those who may ask for what it asks for: they alone may see it.
     """
-    draft = Draft.objects.select_related("incident").filter(id=request.GET.get("draft", "")).first()
+    draft = _known(request, request.GET.get("draft", ""))
     if draft is None or not _may_know(request, draft):
         return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
     own = draft.action == action.name
@@ -78,6 +80,13 @@ def _may_know(request: SignedIn, draft: Draft) -> bool:
     realm = subjects.Subject(draft.subject_kind, draft.subject_name, 0).realm
     asks = request.rights.asks_realms
     return draft.action in request.rights.asks and (realm is None or realm in asks)
+
+
+def _known(request: SignedIn, draft_id: str) -> Draft | None:
+    try:
+        return prepare.find(draft_id, lambda: request.user.pk)
+    except NotFound:
+        return None
 
 
 def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:
@@ -121,17 +130,17 @@ def _form(request: HttpRequest, action: Action, form: AskForm, status: int = 200
 @require_GET
 def show(request: SignedIn, draft_id: str) -> HttpResponse:
     """What the draft would do, beside what is true now; its key is its URL."""
-    draft = _draft(draft_id)
+    draft = _draft(request, draft_id)
     made = _revisit(request, draft)
     prepare.show(draft)
     return render(request, "draft.html", _context(made))
 
 
-def _draft(draft_id: str) -> Draft:
-    try:
-        return prepare.find(draft_id)
-    except NotFound:
-        raise Http404 from None
+def _draft(request: SignedIn, draft_id: str) -> Draft:
+    draft = _known(request, draft_id)
+    if draft is None:
+        raise Http404
+    return draft
 
 
 def _revisit(request: SignedIn, draft: Draft) -> Prepared:
@@ -269,7 +278,7 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     """
     if request.method != "POST":
         return redirect("draft", draft_id)
-    draft = _draft(draft_id)
+    draft = _draft(request, draft_id)
     ask = prepare.ask_of(draft, "browser")
     may_be_written(request)
     try:

@@ -1,32 +1,67 @@
-"""Incidents: open one, once per form, and see what was asked for because of it."""
+"""Incidents: the list of them, and a form that opens one, once."""
 
 from __future__ import annotations
 
-import re
 import secrets
-from typing import Any
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django import forms
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from actions import history, keys, now, overview
+from actions import dossier, keys, overview, remains
 from actions.errors import NotRecorded, ParamsRefused, Refusal
-from actions.incidents import LONGEST_TITLE, open_incident
+from actions.incident_rules import LONGEST_TITLE
+from actions.incidents import By, open_incident
 from actions.models import Incident
 from console import wording
 from console.access import SignedIn, must, page
 from console.views.errors import may_be_written
 from console.views.loading import load
-from console.views.rows import counts, rows, starts
+from console.views.rows import counts
 
 LOST_KEY = (
     "This form had lost what makes it safe to send twice. Nothing changed. Send it once more."
 )
-_REF = re.compile(r"INC-([1-9][0-9]{0,8})", re.ASCII)
+STATES = (("", "All"), ("open", "Open"), ("closed", "Closed"))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One incident of the list: its operations in words, and how many are in force."""
+
+    incident: Incident
+    counts: str
+    in_force: int
+
+
+@page
+@require_safe
+def index(request: SignedIn) -> HttpResponse:
+    """Incidents that the viewer sees, newest first: those that are open, or as asked for."""
+    sees = request.rights.sees
+    must(bool(sees))
+    state = request.GET.get("state", "open")
+    state = state if state in dict(STATES) else "open"
+    found = dossier.incidents(request.user.pk, state, request.GET.get("before", ""), 20)
+    ids = [incident.id for incident in found.incidents]
+    counted = overview.states_of(ids, sees)
+    forces = load(lambda: remains.in_force_of(ids, sees))
+    context = {
+        "lines": [
+            Line(incident, counts(counted.get(incident.id, {})), (forces or {}).get(incident.id, 0))
+            for incident in found.incidents
+        ],
+        "forces_read": forces is not None,
+        "state": state,
+        "states": STATES,
+        "next": found.next,
+        "begins_later": "before" in request.GET,
+    }
+    return render(request, "incidents.html", context)
 
 
 class NewForm(forms.Form):
@@ -40,6 +75,11 @@ class NewForm(forms.Form):
         max_length=LONGEST_TITLE,
         error_messages={"required": "Enter a title"},
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    restricted = forms.BooleanField(
+        label="Restricted: only its members see it",
+        help_text="For everybody else it does not exist. Those who read the log see it too.",
+        required=False,
     )
     key = forms.CharField(
         max_length=128, widget=forms.HiddenInput, error_messages={"required": LOST_KEY}
@@ -64,7 +104,10 @@ def new(request: SignedIn) -> HttpResponse:
     try:
         key = keys.request_key(form.cleaned_data["key"])
         may_be_written(request)
-        incident, _opened = open_incident(request.user.pk, title, key)
+        caller, restricted = request.user.pk, form.cleaned_data["restricted"]
+        incident, _opened = open_incident(
+            caller, title, key, restricted=restricted, by=By(caller, "browser")
+        )
     except NotRecorded as lost:
         return _lost(request, lost, key)
     except ParamsRefused as refusal:
@@ -120,7 +163,7 @@ def _wrong(request: SignedIn, form: NewForm) -> HttpResponse:
     """The form again, with what was typed; under another key when the old one cannot be used."""
     old, title = form.data.get("key", ""), form.data.get("title", "")
     if form.non_field_errors() or "key" in form.errors:
-        form.data = {"title": title, "key": _next_key(old, title)}
+        form.data = {**request.POST.dict(), "title": title, "key": _next_key(old, title)}
     return _page(request, form, status=422)
 
 
@@ -134,36 +177,3 @@ def _next_key(old: str, title: str) -> str:
 def _page(request: SignedIn, form: NewForm, status: int = 200) -> HttpResponse:
     context = {"form": form, "address": _address(str(form["key"].value()))}
     return render(request, "incident_new.html", context, status=status)
-
-
-@page
-@require_safe
-def show(request: SignedIn, ref: str) -> HttpResponse:
-    """One incident: its operations with what is still in force, and the requests that made them."""
-    sees = request.rights.sees
-    must(bool(sees))
-    match = _REF.fullmatch(ref)
-    must(match is not None)
-    incident = get_object_or_404(
-        Incident.objects.select_related("opened_by"), number=int(ref.removeprefix("INC-"))
-    )
-    return render(request, "incident.html", _context(request, incident))
-
-
-def _context(request: SignedIn, incident: Incident) -> dict[str, Any]:
-    sees = request.rights.sees
-    wanted = history.Filter(incident=incident.number)
-    found = history.operations(sees, wanted, request.GET.get("before", ""), history.MOST)
-    forces = load(lambda: now.of_many(found.facts))
-    counted = overview.states_of([incident.id], sees).get(incident.id, {})
-    return {
-        "incident": incident,
-        "counts": counts(counted),
-        "rows": rows(found.facts, forces),
-        "next": found.next,
-        "begins_later": "before" in request.GET,
-        "forces_read": forces is not None,
-        "requests": sum(told["arrivals"] for told in found.facts),
-        "arrivals": overview.last_arrivals([told["id"] for told in found.facts]),
-        "starts": starts(request.rights.asks, f"?incident={incident.ref}"),
-    }

@@ -19,6 +19,7 @@ from actions import records
 from actions.models import Caller, LogEvent
 from actions.policy import Sight
 from actions.records import KINDS, Filter, Record
+from console import chronicle
 from console import record as in_words
 from console.access import SignedIn, must, page
 from console.views.loading import load
@@ -142,7 +143,9 @@ def _what(record: Record, body: dict[str, Any]) -> str:
             why = str(body.get("code", "")).replace("_", " ")
             return f"Asked for {body.get('action')} on {body.get('subject')}: {why}"
         case "incident.opened":
-            return f"Opened {body.get('ref')}: {body.get('title')}"
+            return f"Opened {body.get('ref')}: {body.get('change', {}).get('title')}"
+        case kind if kind.startswith("incident."):
+            return chronicle.of_record(body)
         case "ends.held":
             return f"Ends held: the database's clock had jumped by {body.get('seconds')} seconds"
         case "ends.released":

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from actions import arrivals, history, keys, read, values
+from actions import arrivals, history, keys, read, sight, values
 from actions.arrivals import MIDDLE, Story, Tally
 from actions.history import Filter
 from actions.models import LogEvent
@@ -86,7 +86,7 @@ def _row(told: Facts) -> dict[str, object]:
 
 
 def _visible(request: SignedIn, ref: str) -> Facts:
-    told = history.by_ref(ref, request.rights.sees)
+    told = sight.unveil_one(history.by_ref(ref, request.rights.sees), request.user.pk)
     if told is None:
         raise Http404
     return told
@@ -115,7 +115,7 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "arrivals_summary": _counted(counted.count, told),
         "asked": _asked(told),
         **_value(request, told),
-        **_requests(told, counted, request.GET),
+        **_requests(request, told, counted),
         **_record(told, request.GET),
     }
 
@@ -131,14 +131,15 @@ def _value(request: SignedIn, told: Facts) -> dict[str, object]:
     return {"value": found}
 
 
-def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str, object]:
+def _requests(request: SignedIn, told: Facts, counted: Tally) -> dict[str, object]:
     """Every request that arrived: all, a page of all, or of many the ends and what stands out."""
+    viewer, query = request.user.pk, request.GET
     if not counted.count:
         return {}
     strip = pictures.strip([(m.at, m.disposition, m.count) for m in counted.marks])
     if query.get("arrivals") == "all":
-        found, after = arrivals.arrivals_after(told["id"], query.get("after", ""), PAGE)
-        first = arrivals.arrivals(told["id"], 1)[0]
+        found, after = arrivals.arrivals_after(told["id"], viewer, query.get("after", ""), PAGE)
+        first = arrivals.arrivals(told["id"], viewer, 1)[0]
         return {
             "strip": strip,
             "arrivals": _told(found, first),
@@ -146,7 +147,7 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
             "paged": True,
         }
     if counted.count > FOLD_OVER:
-        told_of = arrivals.story(told["id"], counted, ENDS)
+        told_of = arrivals.story(told["id"], viewer, counted, ENDS)
         first = told_of.first[0]
         rows = [
             *_told(told_of.first, first),
@@ -154,7 +155,7 @@ def _requests(told: Facts, counted: Tally, query: Mapping[str, str]) -> dict[str
             *_told([*told_of.middle, *told_of.last], first),
         ]
         return {"strip": strip, "arrivals": rows}
-    came = arrivals.arrivals(told["id"], FOLD_OVER)
+    came = arrivals.arrivals(told["id"], viewer, FOLD_OVER)
     strip = pictures.strip([(a["at"], a["disposition"], 1) for a in came])
     return {"strip": strip, "arrivals": _told(came, came[0])}
 
@@ -176,17 +177,19 @@ def _record(told: Facts, query: Mapping[str, str]) -> dict[str, object]:
     if query.get("record") == "all":
         shown = list(events.filter(number__gt=_number(query.get("after", "")))[:PAGE])
         more = shown[-1].number if shown and shown[-1].number != count else ""
-        return {**_shown(shown, count), "record_next": more, "record_paged": True}
+        return {**_shown(told, shown, count), "record_next": more, "record_paged": True}
     if count <= FOLD_OVER:
-        return _shown(list(events[:FOLD_OVER]), count)
+        return _shown(told, list(events[:FOLD_OVER]), count)
     first, last = list(events[:ENDS]), list(events.reverse()[:ENDS])[::-1]
     folded = f"{count - 2 * ENDS} more between {wording.clock(first[-1].at)} and {wording.clock(last[0].at)}."
-    rows = [*record.entries(first), {"fold": folded}, *record.entries(last)]
-    return {**_shown([*first, *last], count), "events": rows}
+    told_of = _shown(told, [*first, *last], count)
+    entries = told_of["events"]
+    return {**told_of, "events": [*entries[:ENDS], {"fold": folded}, *entries[ENDS:]]}
 
 
-def _shown(events: list[LogEvent], count: int) -> dict[str, object]:
-    return {"events": record.entries(events), "record_summary": f"{len(events)} of {count} events"}
+def _shown(told: Facts, events: list[LogEvent], count: int) -> dict[str, Any]:
+    shown = record.entries(events, reasons=told["reason"] is not None)
+    return {"events": shown, "record_summary": f"{len(events)} of {count} events"}
 
 
 def _number(text: str) -> int:
@@ -262,7 +265,7 @@ def _note(arrival: dict[str, Any], first: dict[str, Any]) -> str:
         return "First request"
     gap = (arrival["at"] - first["at"]).total_seconds()
     later = f"+{gap:.1f} s" if gap < 60 else f"+{gap / 60:.0f} min"
-    if arrival["key"] == first["key"] and arrival["by"] == first["by"]:
+    if arrival["request"] == first["request"]:
         return f"{later}, the same request again"
     return f"{later}, a request of its own"
 
@@ -284,7 +287,7 @@ def _asked(told: Facts) -> list[tuple[str, object]]:
         ("Action", format_html('<a href="{}">{}</a>', reverse("action", args=[action.name]), action.title)),
         ("Subject", format_html('<a href="{}" class="ref">{}</a>', subject, wording.label(told))),
         ("Until", f"{ends:%-d %b %Y %H:%M:%S} UTC, at least" if ends else "no end"),
-        ("Reason", told["reason"]),
+        ("Reason", wording.reason(told)),
         ("Incident", incidents),
         ("Generation", str(told["generation"])),
         ("Asked by", f"{told['requested_by']}, by {told['via']}, at {wording.clock(told['requested_at'])}"),

@@ -14,7 +14,7 @@ from actions.registry import registry
 from actions.standing import Facts
 from actions.states import VOID
 from console import steps
-from console.wording import label, moment
+from console.wording import label, moment, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def row(told: Facts, *, force: str = "", waits: str = "", word: str = "") -> Row
         until=moment(told["ends_at"]),
         end_note=told["end_note"],
         requests=told["arrivals"],
-        reason=told["reason"],
+        reason=reason(told),
         because=told["because"],
         force=force,
         waits=waits,

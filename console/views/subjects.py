@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.http import require_safe
 
-from actions import force, history, naming, overview, subjects
+from actions import force, history, naming, overview, sight, subjects
 from actions.errors import SubjectRefused
 from actions.now import of_one
 from actions.policy import Sight
@@ -103,7 +103,8 @@ def show(request: SignedIn, kind: str, name: str) -> HttpResponse:
     subject = naming.called(subject)
     wanted = history.Filter(kind=subject.kind, name=subject.name)
     found = history.operations(sees, wanted, request.GET.get("before", ""), history.MOST)
-    lanes = [_lane(subject, lane, found.facts) for lane in _lanes_of(kind, sees)]
+    told = sight.unveil(found.facts, request.user.pk)
+    lanes = [_lane(subject, lane, told) for lane in _lanes_of(kind, sees)]
     refusal = subjects.width_refusal(subject)
     context = {
         "subject": subject,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.http import Http404, HttpRequest, HttpResponse
@@ -85,7 +86,7 @@ class UndoForm(forms.Form):
 
     use_required_attribute = False
 
-    def __init__(self, told: Facts, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, told: Facts, viewer: UUID, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self.fields["reason"] = forms.CharField(
             label="Reason",
@@ -102,7 +103,7 @@ class UndoForm(forms.Form):
                 widget=forms.RadioSelect,
             )
         self.fields["incident"] = forms.ChoiceField(
-            label="Incident", choices=incident_choices(), required=False
+            label="Incident", choices=incident_choices(viewer), required=False
         )
 
 
@@ -117,7 +118,7 @@ def undo_it(request: SignedIn, ref: str) -> HttpResponse:
         must(undo.inverse(told).name in request.rights.asks)
     except Refusal as refusal:
         return _told(request, ref, 409, wording.refused("refused", refusal.message, refusal.code))
-    form = UndoForm(told, request.POST if request.method == "POST" else None)
+    form = UndoForm(told, request.user.pk, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
             return redirect("draft", _drafted(request, told, form.cleaned_data))

@@ -22,11 +22,11 @@ console.urls console.wsgi console.run console.management.commands.*
 console.celery
 console.api.handler
 console.api
-console.api.drafts console.api.verbs
+console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
 console.views.administering
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
-  console.pictures console.record console.forms
+  console.pictures console.record console.chronicle console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
 console.example console.trial console.steps
@@ -36,8 +36,9 @@ console.roles
 actions.apps
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
 actions.bell
-actions.tasks actions.hands actions.act
-actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
+actions.tasks actions.hands actions.act actions.incidents
+actions.remains actions.dossier actions.timeline
+actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.history actions.arrivals
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
@@ -46,9 +47,9 @@ actions.spared actions.keyed
 actions.undoable
 actions.ask
 actions.force
-actions.standing actions.realms actions.adapters actions.settle
+actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
-actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
+actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
 actions.models
 actions.models.*
 actions.models.subject

@@ -155,6 +155,7 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
         *("operation_one_live_per_lane", "effect_one_open_per_lane_and_realm"),
         *("ends_hold_one_at_a_time", "incident_request_once", "incident_number_key"),
         *("operation_incident_once", "operation_undone_once", "reading_once"),
+        *("incident_key_once", "incident_entry_once", "incident_member_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere

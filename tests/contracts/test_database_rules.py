@@ -13,7 +13,7 @@ from tests.contracts.inside import MAY_NOT, Still, ban, refused
 KEPT = (
     *("operation", "effect", "attempt", "request", "arrival", "subject", "draft", "log_event"),
     *("operation_incident", "pull", "realm", "realm_version", "realm_secret", "made_value"),
-    "subject_label",
+    *("subject_label", "incident", "incident_entry", "incident_member"),
 )
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
@@ -27,6 +27,10 @@ FROZEN = {
     " until span reason incident_id seen again undoes_id not_known plan plan_digest created_at",
     "subject": "id kind name rules network",
     "log_event": "id at kind operation_id number body",
+    "incident": "id number opened_by_id opened_at request_key fingerprint",
+    "incident_entry": "id incident_id number at caller_id token_id via key fingerprint kind body",
+    "incident_member": "id incident_id caller_id added_by_id added_at",
+    "operation_incident": "id operation_id incident_id made",
 }
 # What may change, column by column; a new column is either here or frozen.
 MOVING = {
@@ -40,6 +44,10 @@ MOVING = {
     "draft": "first_shown_at",
     "subject": "",
     "log_event": "",
+    "incident": "title state lead_id restricted version entry_count",
+    "incident_entry": "",
+    "incident_member": "removed_at",
+    "operation_incident": "",
 }
 COLUMNS = [(table, column) for table in FROZEN for column in FROZEN[table].split()]
 

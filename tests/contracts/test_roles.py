@@ -12,7 +12,7 @@ from tests.contracts.test_guards import ISSUE, issue_params
 
 WRITES = {
     "web": {
-        "INSERT": {"draft", "pull", "incident", "django_session"},
+        "INSERT": {"draft", "pull", "django_session"},
         "UPDATE": {"draft", "caller", "django_session"},
         "DELETE": {"django_session"},
     },
@@ -222,7 +222,8 @@ EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
     | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
     | {"add_caller", "open_caller", "make_group", "set_member", "set_rights", "held_on"}
-    | {"issue_token", "withdraw_token"},
+    | {"issue_token", "withdraw_token"}
+    | {"write_incident", "may_see_incident", "administers"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},
 }

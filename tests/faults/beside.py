@@ -164,8 +164,10 @@ class Line:
             threading.Thread(target=pair.inwards, daemon=True).start()
 
 
-# The kind of the log event is a parameter of `issue` and of nothing else.
-_MARKS = {False: (b"operation.requested", b"request.arrived"), True: (b"COMMIT",)}
+# The kind of the log event is a parameter of `issue` and of nothing else; so begins what is written
+# when an incident is opened, and when a note is.
+_WRITES = (b"operation.requested", b"request.arrived", b'{"lead":', b'{"note":')
+_MARKS = {False: _WRITES, True: (b"COMMIT",)}
 
 
 class _Pair:

@@ -227,13 +227,24 @@ def test_a_line_lost_while_waiting_for_the_outcome_takes_nothing_back(
 def test_an_incident_whose_commit_was_not_heard_of_is_told_that_it_was_opened(
     console: Console, far: Far
 ) -> None:
-    title, key, far.line.lose = f"lost {uuid.uuid4().hex}", uuid.uuid4().hex, "commit"
+    title, key, far.line.lose = f"lost {uuid.uuid4().hex}", uuid.uuid4().hex, "answer"
     headers = {"Idempotency-Key": key}
     made = far.api.http.post("/api/v1/incidents", json={"title": title}, headers=headers)
+    assert far.line.lost == 1
     assert (made.status_code, made.json().get("changed")) == (201, True), made.text
     again = far.api.http.post("/api/v1/incidents", json={"title": title}, headers=headers)
     assert again.json()["incident"]["ref"] == made.json()["incident"]["ref"]
     assert console.value("SELECT count(*) FROM incident WHERE title = %s", title) == 1
+    # And so of what is written to it.
+    notes, headers = f"{made.headers['Location']}/notes", {"Idempotency-Key": uuid.uuid4().hex}
+    far.line.lose = "answer"
+    noted = far.api.http.post(notes, json={"text": "heard late"}, headers=headers)
+    assert far.line.lost == 2
+    assert (noted.status_code, noted.json()["changed"]) == (201, True), noted.text
+    told = far.api.http.post(notes, json={"text": "heard late"}, headers=headers)
+    assert (told.status_code, told.json()["changed"]) == (200, False)
+    kept = "SELECT count(*) FROM incident_entry WHERE body ->> 'note' = 'heard late'"
+    assert console.value(kept) == 1
 
 
 def test_a_database_that_takes_no_writes_is_told_as_not_recorded(

@@ -87,7 +87,7 @@ MUTANTS = (
         "incident_request_once",
         "'opened_by', 'request_key'",
         "'id'",
-        GUARDS + "test_an_incident_is_opened_once_per_key",
+        UNIQUE + "test_an_incident_is_opened_once_per_key_and_numbered_once",
     ),
     widened(
         "operation_incident_once",
@@ -324,8 +324,8 @@ MUTANTS = (
     Mutant(
         "web settles nothing",
         GRANTS,
-        "GRANT INSERT ON incident TO steadyhand_web;",
-        "GRANT INSERT ON incident TO steadyhand_web; GRANT UPDATE (state) ON effect TO steadyhand_web;",
+        "GRANT INSERT ON draft, pull TO steadyhand_web;",
+        "GRANT INSERT ON draft, pull TO steadyhand_web; GRANT UPDATE (state) ON effect TO steadyhand_web;",
         (ROLES + "test_each_role_writes_only_the_tables_that_it_needs[UPDATE-web]",),
     ),
     Mutant(
