@@ -25,7 +25,6 @@ from actions.standing import Facts, Look, Standing, facts, look
 from actions.subjects import Subject
 
 NO_OPERATION = "There is no such operation that you may see."
-DID = frozenset({"resumed", "cancelled", "decided"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +71,8 @@ class Case:
 
     @property
     def is_newest(self) -> bool:
-        """Whether no later generation of the lane is there, whatever came of it."""
-        return bool(self.told["generation"] == self.seen.generation)
+        """Whether no later generation of the lane is there, whatever came of it, but one that waits."""
+        return bool(self.told["generation"] in {self.seen.generation, self.seen.moved_to})
 
     @property
     def states(self) -> set[str]:

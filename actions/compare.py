@@ -7,10 +7,11 @@ deciding again if somebody else was first, is `actions.issue`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from actions import plan, spared, states, undoable
+from actions import approvals, awaited, plan, spared, states, undoable
+from actions.approvals import Needs, waits
 from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
 from actions.force import drifted
@@ -34,6 +35,19 @@ class Case:
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
     drifted: bool = False  # what stands was enough, but a fresh look found the world otherwise
     left: tuple[str, ...] = ()  # why realms that could do it are left as they are
+    needs: Needs = field(default_factory=Needs)  # the approvals that the rules ask for
+    to_waiting: Relation | None = None  # of what waits for approval, where what stands is not enough
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is asked would have to wait for approval."""
+        return bool(self.needs.each) and self.seen.break_glass is None
+
+    @property
+    def for_undo(self) -> Standing:
+        """What was seen, without an undo that waits where this one would not."""
+        overtakes = not self.waits and waits(self.seen.undone_by)
+        return replace(self.seen, undone_by=None) if overtakes else self.seen
 
 
 def consider(ask: Ask, seen: Standing) -> Case:
@@ -58,7 +72,11 @@ def consider(ask: Ask, seen: Standing) -> Case:
         if not ask.again:
             intent = _at_least(intent, intent_of(standing))
             planned = plan.make(ask.action, ask.subject, intent, realms)
-    return Case(ask, seen, intent, planned, standing, relation, drift, left)
+    where = {effect.realm for effect in planned.effects}
+    needs = approvals.needs(seen.approval_rules, ask.subject, where)
+    waiting = seen.newest if waits(seen.newest) and relation is not Relation.COVERED else None
+    to_waiting = _relation(ask.action, waiting, intent, planned, seen)
+    return Case(ask, seen, intent, planned, standing, relation, drift, left, needs, to_waiting)
 
 
 def _at_least(asked: Intent, stood: Intent) -> Intent:
@@ -94,7 +112,7 @@ def _relation(
         states.OperationState.PARTIAL,
         states.OperationState.SUPERSEDED,
     }
-    beneath = standing is not seen.newest
+    beneath = standing["generation"] != seen.moved_to and standing is not seen.newest
     # Its steps would send what is erased: it can only be asked for anew.
     gone = standing["state"] in states.UNFINISHED and standing.get("erased")
     return Relation.MORE if lacks or gone or (unfinished and beneath) else relation
@@ -139,7 +157,7 @@ def _stale(case: Case) -> Decision | None:
     ask, seen = case.ask, case.seen
     if ask.seen is not None and ask.seen > seen.generation:
         return _gone_stale(case, "seen_unknown", f"There is no generation {ask.seen} yet.")
-    if case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.generation:
+    if case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.moved_to:
         return _gone_stale(case, "moved", f"You saw generation {ask.seen}.")
     if case.relation is Relation.OPPOSED and ask.seen is None and _against_a_person(case):
         return _gone_stale(case, "against_a_person", "A person decided otherwise meanwhile.")
@@ -196,6 +214,8 @@ def _covered(case: Case) -> Decision | None:
         return None
     exact = intent_of(standing).until == case.intent.until
     if standing["state"] in states.UNFINISHED:
+        if not standing.get("may_go_on", True):
+            return None  # what it was given lets it go on no more: it is asked for anew, and waits
         return Decision(
             "resumed",
             "",
@@ -210,14 +230,20 @@ def _covered(case: Case) -> Decision | None:
 
 def _orders_again(case: Case) -> bool:
     """`again` names the generation that it follows; whoever is late meets the one who was first."""
-    return case.ask.again and case.ask.seen == case.seen.generation
+    return case.ask.again and case.ask.seen in {case.seen.generation, case.seen.moved_to}
+
+
+def _awaited(case: Case) -> Decision | None:
+    told = awaited.decide(case.ask, case.seen.newest, case.to_waiting) if case.waits else None
+    return _stale_draft(case) or told if told and told.status < 400 else told
 
 
 def _conflict(case: Case) -> Decision | None:
     standing = case.standing
     if standing is None or case.relation is not Relation.OPPOSED:
         return None
-    if standing["state"] not in states.HOLDING or case.ask.seen == standing["generation"]:
+    has_seen = case.ask.seen is not None and case.ask.seen >= standing["generation"]
+    if standing["state"] not in states.HOLDING or has_seen:
         return None
     return Decision(
         "conflict",
@@ -259,7 +285,16 @@ def _create(case: Case) -> Decision:
     if case.ask.again:
         because = f"again after @{case.seen.generation}"
     return Decision(
-        "created", "", "", 201, plan=case.plan, on_lane=True, because=because, exact=True
+        "created",
+        "",
+        "",
+        201,
+        plan=case.plan,
+        on_lane=True,
+        because=because,
+        exact=True,
+        needs=case.needs,
+        break_glass=case.seen.break_glass,
     )
 
 
@@ -269,6 +304,7 @@ def _refused(code: str, what: str, status: int) -> Decision:
 
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (
     _too_soon,
+    _awaited,
     _stale,
     _covered,
     _conflict,
@@ -278,7 +314,7 @@ _RULES: tuple[Callable[[Case], Decision | None], ...] = (
 
 _UNDO_RULES = (
     _too_soon,
-    lambda case: undoable.decide(case.ask, case.seen, case.plan),
+    lambda case: undoable.decide(case.ask, case.for_undo, case.plan),
     _stale_draft,
     _limits,
 )

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from actions import database, states, subjects
+from actions.approvals import Rule, moved_to, rules_of
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
 from actions.subjects import Subject
@@ -102,6 +103,8 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
+    approval_rules: tuple[Rule, ...] = ()  # those that may apply to the action
+    break_glass: UUID | None = None  # what the caller goes alone under
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -116,8 +119,13 @@ class Standing:
 
     @property
     def standing(self) -> Facts | None:
-        """The newest operation of the lane that did something or still may."""
+        """The newest operation of the lane that did something or still may, and waits for nobody."""
         return stands(self.newest, self.beneath)
+
+    @property
+    def moved_to(self) -> int:
+        """The generation that the lane has come to, leaving out one that only waits."""
+        return moved_to(self.newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +153,8 @@ _LANE = f"SELECT * FROM lane_now({_LANE_ARGUMENTS})"
 
 
 def stands(newest: Facts | None, beneath: Facts | None) -> Facts | None:
-    """What stands on a lane: the newest generation, or what is beneath one that came to nothing."""
-    if newest is None or newest["state"] not in states.CAME_TO_NOTHING:
+    """What stands on a lane: the newest generation, or what is beneath one that did nothing."""
+    if newest is None or newest["state"] not in states.CAME_TO_NOTHING | states.WAITING:
         return newest
     return beneath
 
@@ -298,6 +306,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         overlaps=overlaps,
         around=around,
         beneath=facts(row["beneath"]),
+        approval_rules=rules_of(row["approval_rules"]),
+        break_glass=row["break_glass"],
     )
 
 

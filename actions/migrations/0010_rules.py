@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from actions import states
+from actions import states, subjects
 from actions.policy import granted, permission
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0003_executor"), ("actions", "0005_approvals")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -27,6 +27,13 @@ class Migration(migrations.Migration):
         ),
         sql("frozen.sql"),
         sql("log.sql"),
+        sql("break_glass.sql"),
+        sql(
+            "approvals.sql",
+            hold_ipv4=", ".join(f"('{block}'::cidr, {at})" for block, at in subjects.HOLD_IPV4),
+            may_approve=granted("entry", "approve_entry", "n.id", "p_caller"),
+            may_approve_realm=granted("realm", "approve_realm", "e.realm_id", "p_caller"),
+        ),
         sql("facts.sql"),
         sql("readings.sql"),
         sql(

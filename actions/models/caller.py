@@ -21,6 +21,8 @@ class Caller(AbstractUser):
 
     class Meta:
         db_table = "caller"
+        default_permissions = ()
+        permissions = [("administer", "May administer people, groups, rights and tokens")]
 
     @property
     def shown(self) -> str:

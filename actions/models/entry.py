@@ -20,6 +20,8 @@ class CatalogueEntry(models.Model):
         permissions = [
             ("see_entry", "May see what this action did"),
             ("ask_entry", "May ask for this action"),
+            ("approve_entry", "May approve this action"),
+            ("administer_entry", "May give and take rights on this action"),
         ]
 
 

@@ -25,6 +25,8 @@ class Realm(models.Model):
         permissions = [
             ("see_realm", "May see this system"),
             ("ask_realm", "May ask for changes in this system"),
+            ("approve_realm", "May approve changes in this system"),
+            ("administer_realm", "May give and take rights on this system"),
         ]
 
 

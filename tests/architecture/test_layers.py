@@ -34,6 +34,7 @@ console.account console.one_run
 console.roles
 actions.apps
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+  actions.approve
 actions.bell
 actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
@@ -41,12 +42,13 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends acti
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed
+actions.spared actions.keyed actions.awaited
 actions.undoable
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
+  actions.approvals actions.break_glass
 actions.models
 actions.models.*
 actions.models.subject
