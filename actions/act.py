@@ -29,9 +29,10 @@ NO_OPERATION = "There is no such operation that you may see."
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One request about an operation: `name` is finish, cancel or decide.
+    """One request about an operation: `name` is finish, cancel, decide, approve or decline.
 
-    A decision has the effect's number and the state that it is to be in.
+    A decision has the effect's number and the state that it is to be in; an approval the digest of
+    the plan that it is for, in hex.
     """
 
     name: str
@@ -41,11 +42,15 @@ class Verb:
     reason: str = ""
     effect: int | None = None
     to: str = ""
+    digest: str = ""
 
     def fingerprint(self) -> bytes:
         """What the key stands for: everything that was asked, as it was asked."""
+        # Left out where nothing is approved: what was sent before it existed keeps its fingerprint.
+        shown = {"digest": self.digest} if self.digest else {}
         return keys.fingerprint(
             {
+                **shown,
                 "rules": keys.RULES,
                 "verb": self.name,
                 "operation": self.ref,
@@ -207,6 +212,8 @@ def _event(case: Case, decision: Decision, arrival: uuid.UUID) -> dict[str, obje
         "verb": verb.name,
         "via": verb.via,
     }
+    if verb.digest:
+        event["digest"] = verb.digest
     if verb.effect is not None:
         which = next((e for e in case.told["effects"] if e["n"] == verb.effect), None)
         event |= {

@@ -15,7 +15,6 @@ from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import rights
 from actions.standing import Facts, Overlap, Standing
 
-
 DID = frozenset({"created", "resumed", "cancelled", "decided", "approved", "declined"})
 """Dispositions of what a request made happen."""
 

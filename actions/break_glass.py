@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
 from actions import database
@@ -17,21 +18,28 @@ def open_for(caller: UUID) -> BreakGlass | None:
     return find(found) if found else None
 
 
+_OPEN = Q(closed_at__isnull=True, ends_at__gt=Now())
+
+
 def all_open() -> list[BreakGlass]:
     """Every one that is open now, the newest first."""
-    rows = BreakGlass.objects.filter(closed_at__isnull=True, ends_at__gt=Now())
-    return list(rows.select_related("caller", "closed_by").order_by("-opened_at"))
+    return list(_rows().filter(_OPEN).order_by("-opened_at"))
 
 
 def last(most: int = 50) -> list[BreakGlass]:
-    """Those opened last, newest first."""
-    rows = BreakGlass.objects.select_related("caller", "closed_by")
+    """Those opened last, newest first: each with `is_open`, and how many operations it `asked` for."""
+    is_open = ExpressionWrapper(_OPEN, output_field=BooleanField())
+    rows = _rows().annotate(is_open=is_open, asked=Count("operations"))
     return list(rows.order_by("-opened_at")[:most])
+
+
+def _rows() -> QuerySet[BreakGlass]:
+    return BreakGlass.objects.select_related("caller", "closed_by")
 
 
 def find(id: UUID) -> BreakGlass:
     """The one of that id. Raises NotFound."""
-    found = BreakGlass.objects.select_related("caller", "closed_by").filter(id=id).first()
+    found = _rows().filter(id=id).first()
     if found is None:
         raise NotFound("no_break_glass", "There is no such break-glass. Nothing changed.")
     return found

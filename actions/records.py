@@ -19,6 +19,11 @@ KINDS = (
     "end.void",
     "ends.held",
     "ends.released",
+    "approval.given",
+    "approval.declined",
+    "break_glass.opened",
+    "break_glass.closed",
+    "break_glass.ended",
     "incident.opened",
     "world.made",
 )

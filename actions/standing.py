@@ -282,13 +282,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
     overlaps, around = _overlaps(row["overlapping"])
     key = None
     if row["request"] is not None:
-        key = KeySeen(
-            row["request"],
-            row["fingerprint"],
-            row["rules"],
-            row["first_seen_at"],
-            row["operation_id"],
-        )
+        names = ("request", "fingerprint", "rules", "first_seen_at", "operation_id")
+        key = KeySeen(*(row[name] for name in names))
     return Standing(
         now=row["now"],
         caller_id=row["caller"] if active else None,

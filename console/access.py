@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
+from actions import break_glass
 from actions.models import Caller
 from actions.policy import Rights, rights
 
@@ -58,4 +59,8 @@ def page_context(request: HttpRequest) -> dict[str, object]:
     if user is None or not user.is_authenticated:
         return {}
     has = rights_of(request)
-    return {"can_read_log": has.reads_log, "can_ask": bool(has.asks)}
+    return {
+        "can_read_log": has.reads_log,
+        "can_ask": bool(has.asks),
+        "break_glass": break_glass.open_for(user.pk),
+    }

@@ -47,6 +47,8 @@ def _who(body: Mapping[str, Any]) -> str:
 
 
 def _what(kind: str, body: Mapping[str, Any]) -> str:
+    if kind in _DECIDED:
+        return f"{_DECIDED[kind]}: {_reason(body)}"
     match kind:
         case "operation.requested":
             return f"Asked for, generation {body['generation']}: {_reason(body)}"
@@ -77,6 +79,7 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
             return kind.replace(".", " ")
 
 
+_DECIDED = {"approval.given": "Approved", "approval.declined": "Declined"}
 _ARRIVED = {
     "existing": "Asked again: it stood already, and nothing else started",
     "resumed": "Asked again: what was unfinished was started",

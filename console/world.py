@@ -17,7 +17,7 @@ from django.utils import timezone
 from guardian.shortcuts import assign_perm
 
 from actions import log, realms
-from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
+from actions.models import ApiToken, ApprovalRule, Caller, CatalogueEntry, Realm, RealmVersion
 from actions.registry import registry
 from console.example import Place
 
@@ -38,6 +38,9 @@ GROUPS = {
 }
 ASKS = ("responders", "admins", "runbooks")
 READS_LOG = ("auditors", "admins")
+APPROVES = ("approvers",)
+SEALED = "break-glass"
+"""The sealed group: nobody is in it until an admin puts somebody there."""
 TOKEN_LASTS = timedelta(days=90)
 BLOCKLIST = "blocked-networks"
 
@@ -171,9 +174,22 @@ def _grant(groups: dict[str, Group], realm: Realm) -> None:
     for entry in CatalogueEntry.objects.all():
         _grant_entry(groups, entry)
     _grant_realm(groups, realm)
-    reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
     for name in READS_LOG:
-        groups[name].permissions.add(reading)
+        groups[name].permissions.add(_permission("read_log"))
+    groups["admins"].permissions.add(_permission("administer"))
+    Group.objects.create(name=SEALED).permissions.add(_permission("break_glass"))
+    _make_rules(groups["approvers"])
+
+
+def _permission(codename: str) -> Permission:
+    return Permission.objects.get(codename=codename, content_type__app_label="actions")
+
+
+def _make_rules(approvers: Group) -> None:
+    """A ban of more than a /24, or of more than a /48 of IPv6, needs somebody else's yes."""
+    ApprovalRule.objects.create(
+        action="ban-network", wider_than_4=24, wider_than_6=48, group=approvers
+    )
 
 
 def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:
@@ -181,6 +197,8 @@ def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:
         assign_perm("see_entry", group, entry)
         if name in ASKS:
             assign_perm("ask_entry", group, entry)
+        if name in APPROVES:
+            assign_perm("approve_entry", group, entry)
 
 
 def _grant_realm(groups: dict[str, Group], realm: Realm) -> None:
@@ -188,3 +206,5 @@ def _grant_realm(groups: dict[str, Group], realm: Realm) -> None:
         assign_perm("see_realm", group, realm)
         if name in ASKS:
             assign_perm("ask_realm", group, realm)
+        if name in APPROVES:
+            assign_perm("approve_realm", group, realm)

@@ -70,6 +70,13 @@ class DecisionIn(_Strict):
     reason: str | None = Field(default=None, max_length=2000)
 
 
+class ApprovalIn(_Strict):
+    """Why, and the digest of the plan that was looked at."""
+
+    reason: str | None = Field(default=None, max_length=2000)
+    digest: str | None = Field(default=None, max_length=64)
+
+
 class IncidentIn(_Strict):
     title: str = Field(max_length=400)
 
@@ -209,6 +216,8 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
         },
         "because": facts["because"] or None,
         "undoes": facts["undoes"],
+        "approvals": _approvals(facts, may_see=may_see),
+        "break_glass": facts["break_glass"] is not None,
         "requested_by": facts["requested_by"],
         "requested_at": _utc(facts["requested_at"]),
         "settled_at": _utc(facts["settled_at"]),
@@ -217,6 +226,24 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
         "reason": facts["reason"] if may_see else None,
         "effects": [_effect(key, effect) for effect in facts["effects"]],
         "arrivals": {"count": facts["arrivals"], "last_at": _utc(facts["last_arrival_at"])},
+    }
+
+
+def _approvals(facts: Facts, *, may_see: bool) -> dict[str, object]:
+    """What it needs, until when, and what was decided; the reasons only for who may see it."""
+    return {
+        "needed": facts["approvals"],
+        "until": _utc(facts["approve_by"]),
+        "digest": facts["digest"],
+        "given": [
+            {
+                "by": d["by"],
+                "decision": d["decision"],
+                "at": _utc(d["at"]),
+                "reason": d["reason"] if may_see else None,
+            }
+            for d in facts["decisions"]
+        ],
     }
 
 

@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from actions import ends, history, overview
+from actions import break_glass, ends, history, inbox, overview
 from actions.overview import Health
 from actions.standing import Facts
 from console import steps
@@ -41,7 +42,7 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees)
+    context = _live(request.user.pk, request.rights.sees)
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
@@ -55,19 +56,21 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: frozenset[str]) -> dict[str, Any]:
+def _live(caller: UUID, sees: frozenset[str]) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
         "just": load(lambda: rows(history.operations(sees, history.Filter(), "", NEWEST).facts)),
         "incidents": load(lambda: _incidents(sees)),
+        "waiting": load(lambda: inbox.counted(caller, sees)),
+        "alone": load(lambda: [(b.caller.username, b.ends_at) for b in break_glass.all_open()]),
         "health": health,
         "slow": SLOW,
         "troubles": list(_troubles(health)) if health else [],
     }
-    seen = [*context.values()]
+    seen = {**context}
     if health:
-        seen[3] = replace(health, read_at=health.read_at.min, keeper_seen=None)
+        seen["health"] = replace(health, read_at=health.read_at.min, keeper_seen=None)
     context["digest"] = hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
     return context
 

@@ -28,11 +28,13 @@ console.views.errors console.api.auth console.api.shapes console.views.rows cons
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
-console.example console.trial console.steps
+console.approval_words
+console.example console.trial console.steps console.clock
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
+actions.inbox actions.since
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
   actions.approve
 actions.bell
@@ -42,7 +44,7 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends acti
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed actions.awaited
+actions.spared actions.keyed actions.awaited actions.mended
 actions.undoable
 actions.ask
 actions.force
