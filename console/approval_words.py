@@ -19,6 +19,8 @@ def heading(told: Facts, *, late: bool) -> tuple[str, str] | None:
             return "refused", "Declined: nothing was sent"
         case "expired" if told["approved_at"] is None:
             return "refused", "Not run: it was not approved in time"
+        case "expired":
+            return "refused", "Not run: it was not begun within 15 minutes"
     return None
 
 

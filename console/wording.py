@@ -11,9 +11,9 @@ from actions.registry import registry
 from actions.standing import Facts, intent_of
 from actions.subjects import Subject
 from console import approval_words, steps
-from console.clock import clock as clock
-from console.clock import moment as moment
-from console.clock import on_day as on_day
+from console import clock as times
+
+moment, on_day, clock = times.moment, times.on_day, times.clock
 
 WORDS = {
     "succeeded": "Done",
@@ -126,8 +126,6 @@ def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> 
             return "parked", "A person must look: this cannot be known from here"
         case "superseded":
             return "ended", "Overtaken: a later operation took its place"
-        case "expired":
-            return "refused", "Not run: it was not begun within 15 minutes"
         case state:
             return "ended", state.replace("_", " ").capitalize()
 

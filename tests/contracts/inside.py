@@ -215,11 +215,12 @@ class Still(Console):
 def refused(at: psycopg.Connection, statement: str, *params: object) -> tuple[str, str]:
     """(SQLSTATE, name of the rule) of what the database says; ("", "") when it lets it through.
 
-    Undone either way.
+    Undone either way. One mapping, for a statement whose parameters have names, is taken as such.
     """
+    named = params[0] if len(params) == 1 and isinstance(params[0], dict) else params
     try:
         with at.transaction(force_rollback=True):
-            at.execute(statement, params or None)
+            at.execute(statement, named or None)
             at.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as error:
         return error.sqlstate or "", error.diag.constraint_name or ""
