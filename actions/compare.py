@@ -69,7 +69,8 @@ def consider(ask: Ask, seen: Standing) -> Case:
             planned = plan.make(ask.action, ask.subject, intent, realms)
     where = {effect.realm for effect in planned.effects}
     needs = approvals.needs(seen.approval_rules, ask.subject, where)
-    waiting = seen.newest if waits(seen.newest) and relation is not Relation.COVERED else None
+    beyond = ask.again or relation is not Relation.COVERED
+    waiting = seen.newest if beyond and waits(seen.newest) else None
     to_waiting = _relation(ask.action, waiting, intent, planned, seen)
     return Case(ask, seen, intent, planned, standing, relation, drift, left, needs, to_waiting)
 

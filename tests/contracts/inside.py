@@ -246,8 +246,9 @@ def age(still: Still, operation: int, interval: str) -> None:
     """Make an operation older than it is."""
     with tampering(still, "operation", "operation_intent_never_changes") as at:
         at.execute(
-            "UPDATE operation SET requested_at = requested_at - %s::interval WHERE id = %s",
-            [interval, operation],
+            "UPDATE operation SET requested_at = requested_at - %s::interval,"
+            " approved_at = approved_at - %s::interval WHERE id = %s",
+            [interval, interval, operation],
         )
 
 

@@ -220,10 +220,14 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
+    | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
+    | {"approval_objection", "open_break_glass", "close_break_glass"},
+    "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"},
     "auditor": {"last_known"},
 }
+for executed in EXECUTES.values():
+    executed |= {"approvals_needed", "may_go_on", "approvals_stand"}
+    executed |= {"break_glass_of", "has_console_right"}
 
 
 @pytest.mark.parametrize("role", EXECUTES)
