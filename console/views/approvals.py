@@ -229,7 +229,7 @@ def decide(request: SignedIn, ref: str) -> HttpResponse:
         must(told.status != 404)
         banner = wording.refused(told.disposition, told.message, told.code)
         return _told(request, ref, told.status, banner)
-    if not told.changed:
+    if not told.changed and not told.replayed:
         return _told(request, ref, 200, wording.Outcome("same", "Already decided", [told.message]))
     response = redirect("operation", ref)
     response.status_code = 303
