@@ -25,14 +25,14 @@ from actions.standing import Facts, Look, Standing, facts, look
 from actions.subjects import Subject
 
 NO_OPERATION = "There is no such operation that you may see."
-DID = frozenset({"resumed", "cancelled", "decided"})
 
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One request about an operation: `name` is finish, cancel or decide.
+    """One request about an operation: `name` is finish, cancel, decide, approve or decline.
 
-    A decision has the effect's number and the state that it is to be in.
+    A decision has the effect's number and the state that it is to be in; an approval the digest of
+    the plan that it is for, in hex.
     """
 
     name: str
@@ -42,11 +42,15 @@ class Verb:
     reason: str = ""
     effect: int | None = None
     to: str = ""
+    digest: str = ""
 
     def fingerprint(self) -> bytes:
         """What the key stands for: everything that was asked, as it was asked."""
+        # Left out where nothing is approved: what was sent before it existed keeps its fingerprint.
+        shown = {"digest": self.digest} if self.digest else {}
         return keys.fingerprint(
             {
+                **shown,
                 "rules": keys.RULES,
                 "verb": self.name,
                 "operation": self.ref,
@@ -72,8 +76,8 @@ class Case:
 
     @property
     def is_newest(self) -> bool:
-        """Whether no later generation of the lane is there, whatever came of it."""
-        return bool(self.told["generation"] == self.seen.generation)
+        """Whether no later generation of the lane is there, whatever came of it, but one that waits."""
+        return bool(self.told["generation"] in {self.seen.generation, self.seen.moved_to})
 
     @property
     def states(self) -> set[str]:
@@ -210,6 +214,8 @@ def _event(case: Case, decision: Decision, arrival: uuid.UUID) -> dict[str, obje
         "verb": verb.name,
         "via": verb.via,
     }
+    if verb.digest:
+        event["digest"] = verb.digest
     if verb.effect is not None:
         which = next((e for e in case.told["effects"] if e["n"] == verb.effect), None)
         event |= {

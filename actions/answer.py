@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from actions import states
+from actions.approvals import needs_of
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
 from actions.force import in_force, verified
 from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import Sight, rights
 from actions.standing import Facts, Overlap, Standing
+
+DID = frozenset({"created", "resumed", "cancelled", "decided", "approved", "declined"})
+"""Dispositions of what a request made happen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Answer:
     @property
     def changed(self) -> bool:
         """Whether this very request made something happen."""
-        return self.disposition in {"created", "resumed", "cancelled", "decided"}
+        return self.disposition in DID
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ def of_written(
     return Answer(
         disposition=decision.disposition,
         code=decision.code,
-        message=decision.message or _made_message(told),
+        message=decision.message or made_message(told),
         status=decision.status,
         arrival=arrival,
         in_force=_in_force(told, ask, seen),
@@ -137,8 +142,18 @@ def _sees(ask: Ask, seen: Standing, *told: Facts | None) -> Sight:
     return rights(seen.caller_id).sees
 
 
-def _made_message(facts: Facts | None) -> str:
-    return f"Issued as {facts['ref']}, generation {facts['generation']}." if facts else ""
+def made_message(facts: Facts | None) -> str:
+    """That it was issued, and what it waits for, if it does."""
+    if facts is None:
+        return ""
+    said = f"Issued as {facts['ref']}, generation {facts['generation']}."
+    if facts["state"] not in states.WAITING:
+        return said
+    until = datetime.fromisoformat(facts["approve_by"])
+    return (
+        f"{said} It waits for approval by {needs_of(facts['approvals']).words}, until "
+        f"{until:%-d %b %Y %H:%M} UTC. Nothing is sent before that."
+    )
 
 
 def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -> Facts:
@@ -156,7 +171,7 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "kind": ask.subject.kind,
         "name": ask.subject.name,
         "label": ask.subject.called or ask.subject.name,
-        "state": "approved",
+        "state": "awaiting_approval" if decision.waits else "approved",
         "desired": dict(made.intent.desired),
         "span": made.intent.span,
         "ends_at": moment(made.intent.until) if made.intent.until else None,
@@ -176,18 +191,37 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "arrivals": 1,
         "last_arrival_at": at,
         "incidents": [ask.incident] if ask.incident is not None else [],
-        "effects": [_new_effect(effect, made, names[effect.realm]) for effect in made.effects],
+        "effects": [
+            _new_effect(effect, made, names[effect.realm], decision.waits)
+            for effect in made.effects
+        ],
+        **_new_approvals(decision, made, written),
     }
 
 
-def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
-    first = effect.ord == made.effects[0].ord
+def _new_approvals(decision: Decision, made: Plan, written: Written) -> Facts:
+    by = written.at + timedelta(minutes=decision.needs.minutes or 0)
+    if made.intent.until is not None:
+        by = min(by, made.intent.until)
+    return {
+        "approvals": decision.needs.rows,
+        "approve_by": moment(by) if decision.waits else None,
+        "approved_at": None if decision.waits else moment(written.at),
+        "digest": made.digest.hex(),
+        "break_glass": str(decision.break_glass) if decision.break_glass else None,
+        "decisions": [],
+        "may_go_on": True,
+    }
+
+
+def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow, held: bool) -> Facts:
+    first = "held" if held else "ready" if effect.ord == made.effects[0].ord else "blocked"
     return {
         **effect.row(),
         "realm": realm.name,
         "realm_id": effect.realm,
         "title": realm.title,
-        "state": "ready" if first else "blocked",
+        "state": first,
         "found": "",
         "message": "",
         "attempts": 0,
@@ -197,13 +231,14 @@ def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
 
 
 _STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200}
+_STATUS |= {"approved": 200, "declined": 200}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 
 def as_told(disposition: str, code: str, now: Decision, told: Facts | None) -> tuple[int, str]:
     """Status and message of what was written, beside what would be decided now."""
     if disposition == "created":
-        return _STATUS[disposition], _made_message(told)
+        return _STATUS[disposition], made_message(told)
     if (disposition, code) == (now.disposition, now.code):
         return now.status, now.message
     if _STATUS[disposition] == 200:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from actions import keys, plan
+from actions.approvals import Needs
 from actions.catalogue._base import Action
 from actions.registry import registry
 from actions.standing import Facts
@@ -92,6 +93,13 @@ class Decision:
     exact: bool = True
     because: str = ""
     replayed: bool = False
+    needs: Needs = field(default_factory=Needs)  # the approvals that what is made needs
+    break_glass: UUID | None = None  # under which it waits for none of them
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is made waits for approval."""
+        return bool(self.needs.each) and self.break_glass is None
 
 
 def named(told: Facts) -> str:

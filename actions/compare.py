@@ -7,13 +7,13 @@ deciding again if somebody else was first, is `actions.issue`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from actions import plan, spared, states, undoable
+from actions import approvals, awaited, mended, plan, spared, states, undoable
+from actions.approvals import Needs, waits
 from actions.ask import Ask, Decision, done_by
 from actions.catalogue._base import Action, Intent, Relation
-from actions.force import drifted
 from actions.keyed import by_key
 from actions.standing import Facts, Standing, intent_of
 from actions.subjects import width_refusal
@@ -35,6 +35,15 @@ class Case:
     relation: Relation | None  # of what stands to what is asked; None when nothing stands
     drifted: bool = False  # what stands was enough, but a fresh look found the world otherwise
     left: tuple[str, ...] = ()  # why realms that could do it are left as they are
+    needs: Needs = field(default_factory=Needs)  # the approvals that the rules ask for
+    to_waiting: Relation | None = (
+        None  # of what waits for approval, where what stands is not enough
+    )
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is asked would have to wait for approval."""
+        return bool(self.needs.each) and self.seen.break_glass is None
 
 
 def consider(ask: Ask, seen: Standing) -> Case:
@@ -45,38 +54,26 @@ def consider(ask: Ask, seen: Standing) -> Case:
     intent = replace(intent, incidents=frozenset(because))
     realms, left = spared.reached(ask, seen, intent)
     planned = plan.make(ask.action, ask.subject, intent, realms)
-    standing, failed = seen.standing, _failed(seen)
+    standing, failed = seen.standing, mended.failed(seen)
     relation = _relation(ask.action, standing, intent, planned, seen)
     finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
     if relation is not Relation.COVERED and finishes:
         # A failed operation changed nothing; but whoever asks for the same again means to finish it.
         standing, relation = failed, Relation.COVERED
     enough = relation is Relation.COVERED and ask.action.mends
-    drift = enough and standing is not None and _drifted(standing, seen)
+    drift = enough and standing is not None and mended.has_drifted(standing, seen)
     # Never put back under the old operation: it takes a generation of its own, asked for by somebody.
     if drift and standing is not None:
         relation = Relation.MORE
         if not ask.again:
-            intent = _at_least(intent, intent_of(standing))
+            intent = mended.at_least(intent, intent_of(standing))
             planned = plan.make(ask.action, ask.subject, intent, realms)
-    return Case(ask, seen, intent, planned, standing, relation, drift, left)
-
-
-def _at_least(asked: Intent, stood: Intent) -> Intent:
-    """What is put right lasts no shorter than what had stood: its own end is void from now on."""
-    if asked.until is None or (stood.until is not None and stood.until <= asked.until):
-        return asked
-    return replace(asked, until=stood.until, span=stood.span)
-
-
-def _drifted(standing: Facts, seen: Standing) -> bool:
-    succeeded = standing["state"] == states.OperationState.SUCCEEDED
-    return succeeded and drifted(standing, seen.known, seen.around)
-
-
-def _failed(seen: Standing) -> Facts | None:
-    newest = seen.newest
-    return newest if newest and newest["state"] == states.OperationState.FAILED else None
+    where = {effect.realm for effect in planned.effects}
+    needs = approvals.needs(seen.approval_rules, ask.subject, where)
+    beyond = ask.again or relation is not Relation.COVERED
+    waiting = seen.newest if beyond and waits(seen.newest) else None
+    to_waiting = _relation(ask.action, waiting, intent, planned, seen)
+    return Case(ask, seen, intent, planned, standing, relation, drift, left, needs, to_waiting)
 
 
 def _relation(
@@ -95,7 +92,7 @@ def _relation(
         states.OperationState.PARTIAL,
         states.OperationState.SUPERSEDED,
     }
-    beneath = standing is not seen.newest
+    beneath = standing["generation"] != seen.moved_to and standing is not seen.newest
     # Its steps would send what is erased: it can only be asked for anew.
     gone = standing["state"] in states.UNFINISHED and standing.get("erased")
     return Relation.MORE if lacks or gone or (unfinished and beneath) else relation
@@ -149,7 +146,7 @@ def _stale(case: Case) -> Decision | None:
     ask, seen = case.ask, case.seen
     if ask.seen is not None and ask.seen > seen.generation:
         return _gone_stale(case, "seen_unknown", f"There is no generation {ask.seen} yet.")
-    if case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.generation:
+    if case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.moved_to:
         return _gone_stale(case, "moved", f"You saw generation {ask.seen}.")
     if case.relation is Relation.OPPOSED and ask.seen is None and _against_a_person(case):
         return _gone_stale(case, "against_a_person", "A person decided otherwise meanwhile.")
@@ -204,8 +201,10 @@ def _covered(case: Case) -> Decision | None:
     standing = case.standing
     if standing is None or case.relation is not Relation.COVERED or _orders_again(case):
         return None
-    exact = intent_of(standing).until == case.intent.until
+    exact = _exact(standing, case)
     if standing["state"] in states.UNFINISHED:
+        if not standing.get("may_go_on", True):
+            return None  # what it was given lets it go on no more: it is asked for anew, and waits
         return Decision(
             "resumed",
             "",
@@ -220,14 +219,29 @@ def _covered(case: Case) -> Decision | None:
 
 def _orders_again(case: Case) -> bool:
     """`again` names the generation that it follows; whoever is late meets the one who was first."""
-    return case.ask.again and case.ask.seen == case.seen.generation
+    return case.ask.again and case.ask.seen in {case.seen.generation, case.seen.moved_to}
+
+
+def _exact(told: Facts, case: Case) -> bool:
+    return intent_of(told).until == case.intent.until
+
+
+def _awaited(case: Case) -> Decision | None:
+    waiting = case.seen.newest
+    if waiting is None or not case.waits:
+        return None
+    told = awaited.decide(case.ask, waiting, case.to_waiting)
+    if told is None or told.status >= 400:
+        return told
+    return _stale_draft(case) or replace(told, exact=_exact(waiting, case))
 
 
 def _conflict(case: Case) -> Decision | None:
     standing = case.standing
     if standing is None or case.relation is not Relation.OPPOSED:
         return None
-    if standing["state"] not in states.HOLDING or case.ask.seen == standing["generation"]:
+    has_seen = case.ask.seen is not None and case.ask.seen >= standing["generation"]
+    if standing["state"] not in states.HOLDING or has_seen:
         return None
     return Decision(
         "conflict",
@@ -268,9 +282,8 @@ def _create(case: Case) -> Decision:
         because = f"drift of @{case.standing['generation']}"
     if case.ask.again:
         because = f"again after @{case.seen.generation}"
-    return Decision(
-        "created", "", "", 201, plan=case.plan, on_lane=True, because=because, exact=True
-    )
+    made = Decision("created", "", "", 201, plan=case.plan, on_lane=True, because=because)
+    return replace(made, needs=case.needs, break_glass=case.seen.break_glass)
 
 
 def _refused(code: str, what: str, status: int) -> Decision:
@@ -279,6 +292,7 @@ def _refused(code: str, what: str, status: int) -> Decision:
 
 _RULES: tuple[Callable[[Case], Decision | None], ...] = (
     _too_soon,
+    _awaited,
     _stale,
     _covered,
     _conflict,
@@ -288,7 +302,7 @@ _RULES: tuple[Callable[[Case], Decision | None], ...] = (
 
 _UNDO_RULES = (
     _too_soon,
-    lambda case: undoable.decide(case.ask, case.seen, case.plan),
+    lambda case: undoable.decide(case.ask, awaited.but_for(case.seen, case.waits), case.plan),
     _stale_draft,
     _limits,
 )

@@ -44,6 +44,13 @@ def judge(case: Case) -> Decision:
         )
     if case.verb.to != EffectState.READY:
         return Decision("decided", "", f"Noted: {SAID[case.verb.to]}.")
+    if case.is_newest and not case.told.get("may_go_on", True):
+        return _refused(
+            "needs_approval",
+            "To send it again needs approval now, and what was given is not enough or is over. "
+            "Say whether it is in place, then ask for it anew.",
+            403,
+        )
     return _not_again(case) or Decision("resumed", "", f"Noted: {SAID[EffectState.READY]}.")
 
 

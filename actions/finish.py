@@ -36,7 +36,7 @@ def _nothing_left(case: Case) -> Decision | None:
 
 
 def _not_newest(case: Case) -> Decision | None:
-    newest = case.seen.newest
+    newest = case.seen.standing or case.seen.newest
     if case.is_newest or newest is None:
         return None
     now = f"Only the newest generation can be finished, and now that is {done_by(newest)}"
@@ -60,6 +60,13 @@ def _not_now(case: Case) -> Decision | None:
             "erased",
             "What it made is erased, so it cannot be finished. Ask for it anew.",
             409,
+        )
+    if not case.told.get("may_go_on", True):
+        return _refused(
+            "needs_approval",
+            "To run what is left needs approval now, and what was given is not enough or is over. "
+            "Ask for it anew: that waits for those who can approve.",
+            403,
         )
     if too_wide := width_refusal(Subject(case.told["kind"], case.told["name"], RULES)):
         return _refused(too_wide.code, too_wide.message, 403)

@@ -13,6 +13,7 @@ from django.db.models import Exists, F, Func, OuterRef, Q, QuerySet, TextField, 
 from django.db.models.functions import Now
 
 from actions import database, states, subjects
+from actions.approvals import moved_to
 from actions.force import in_force, verified
 from actions.models import Attempt, Operation
 from actions.policy import Sight
@@ -50,7 +51,7 @@ class Present:
     in_force: str
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
-    generation: int = 0  # the lane's newest, whatever came of it
+    generation: int = 0  # the lane's newest, whatever came of it, but for one that only waits
     known: tuple[Known, ...] = ()
     verified_at: str | None = None
     read_at: str | None = None
@@ -112,7 +113,7 @@ def now_of(told: Facts) -> Present:
     lane = lane_now(Subject(told["kind"], told["name"], subjects.RULES), told["lane"])
     standing = lane.standing
     later = standing if standing and standing["generation"] > told["generation"] else None
-    generation = lane.newest["generation"] if lane.newest else 0
+    generation = moved_to(lane.newest)
     judged, found = in_force(told, lane.known, lane.around), verified(told, lane.known)
     return Present(
         judged, later, lane.overlaps, generation, lane.known, found.verified_at, found.read_at

@@ -166,7 +166,7 @@ SELECT verdict, operation, at, arrivals FROM issue(
   %(decided_on)s::int, %(decided_state)s::text, %(ref)s::text, %(action)s::text,
   %(action_version)s::int, %(desired)s::jsonb, %(span)s::int, %(ends_at)s::timestamptz,
   %(digest)s::bytea, %(reason)s::text, %(because)s::text, %(again_of)s::int, %(draft)s::text,
-  %(effects)s::jsonb, %(undoes)s::bigint)
+  %(effects)s::jsonb, %(undoes)s::bigint, %(approvals)s::jsonb, %(break_glass)s::uuid)
 """
 
 
@@ -227,8 +227,8 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
     made = decision.plan
     if made is None:
         nothing = ("ref", "action", "action_version", "desired", "span", "ends_at", "digest")
-        rest = ("reason", "because", "again_of", "draft", "effects", "undoes")
-        return dict.fromkeys((*nothing, *rest))
+        rest = ("reason", "because", "again_of", "draft", "effects", "undoes", "break_glass")
+        return {**dict.fromkeys((*nothing, *rest)), "approvals": "[]"}
     return {
         "ref": keys.new_ref("op"),
         "action": made.action,
@@ -243,6 +243,8 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
         "draft": ask.draft.id if ask.draft else None,
         "effects": dumps(made.content["effects"]),
         "undoes": ask.undoes.operation if ask.undoes else None,
+        "approvals": dumps(decision.needs.rows),
+        "break_glass": decision.break_glass,
     }
 
 
@@ -272,6 +274,10 @@ def _event(
             "generation": seen.generation + 1,
             "plan": decision.plan.content,
         }
+        if decision.needs.each:
+            event["approvals"] = decision.needs.rows
+        if decision.break_glass:
+            event["break_glass"] = str(decision.break_glass)
     elif decision.told is None:
         event |= {"action": ask.action.name, "subject": f"{ask.subject.kind}/{ask.subject.name}"}
     return event

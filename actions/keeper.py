@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import ends, outbox, reconcile, values
+from actions import break_glass, ends, outbox, reconcile, values
 from actions.bell import Bell
 from actions.hands import Hands
 from actions.models import Heartbeat
@@ -124,8 +124,10 @@ class Keeper:
 
 _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     outbox.expire_leases,
+    outbox.expire_unapproved,  # before ends: what waits past its own end is not ended but over
     ends.end_due,
     outbox.expire_unbegun,
+    break_glass.end_due,
     outbox.roll_up_unseen,
     values.erase_due,
 )

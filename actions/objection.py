@@ -35,6 +35,8 @@ def objection(effect: Effect) -> str | None:
     asked = {"operation": operation.id, "action": operation.action}
     if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
         return "Who asked for this may no longer ask for it."
+    if not database.value("SELECT approvals_stand(%(operation)s)", {"operation": operation.id}):
+        return "What let it run is no longer so: an approval was given by somebody who may not now."
     return None
 
 

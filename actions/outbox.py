@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Exists, F, OuterRef, Subquery, When
-from django.db.models.functions import Now
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce, Now
 
 from actions import database, states, steps
 from actions.adapters import offer
@@ -74,7 +74,9 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
     try:
         with transaction.atomic():
             operation = lock(at)
-            if operation.state not in states.HOLDING or not _take(effect_id):
+            if operation.state not in states.HOLDING or _begins_too_late(operation):
+                return None
+            if not _take(effect_id):
                 return None
             if operation.state == OperationState.APPROVED:
                 Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
@@ -84,6 +86,19 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
         if database.violated(error) == "effect_one_open_per_lane_and_realm":
             return None
         raise
+
+
+def _unbegun() -> QuerySet[Operation]:
+    """What was let run and was not begun in time; never the end of what is over."""
+    let_run = Coalesce("approved_at", "requested_at")
+    late = Operation.objects.filter(state=OperationState.APPROVED).annotate(let_run=let_run)
+    return late.filter(let_run__lt=Now() - BEGIN_WITHIN).exclude(because__startswith=END)
+
+
+def _begins_too_late(operation: Operation) -> bool:
+    return (
+        operation.state == OperationState.APPROVED and _unbegun().filter(id=operation.id).exists()
+    )
 
 
 def _take(effect_id: int) -> int:
@@ -176,19 +191,32 @@ def _expire(effect: Effect) -> int:
 
 def expire_unbegun() -> int:
     """Close what was approved and not begun in time: it must be asked for again."""
+    return each(_expire_unbegun, _unbegun().values_list("id", flat=True)[:100])
+
+
+def expire_unapproved() -> int:
+    """Close what nobody approved in time, the longest over first."""
     late = Operation.objects.filter(
-        state=OperationState.APPROVED, requested_at__lt=Now() - BEGIN_WITHIN
-    ).exclude(because__startswith=END)
-    return each(_expire_unbegun, late.values_list("id", flat=True)[:100])
+        state=OperationState.AWAITING_APPROVAL, approve_by__lte=Now()
+    ).order_by("approve_by")
+    return each(_expire_unapproved, late.values_list("id", flat=True)[:500])
+
+
+def _expire_unapproved(operation_id: int) -> int:
+    return _expire_whole(operation_id, OperationState.AWAITING_APPROVAL)
 
 
 def _expire_unbegun(operation_id: int) -> int:
+    return _expire_whole(operation_id, OperationState.APPROVED)
+
+
+def _expire_whole(operation_id: int, old: OperationState) -> int:
     with transaction.atomic():
         operation = lock(operation_id)
-        if operation.state != OperationState.APPROVED:
+        if operation.state != old:
             return 0
         steps.cancel(operation.effects.filter(state__in=sorted(states.UNSENT)))
-        return Operation.objects.filter(id=operation_id, state=OperationState.APPROVED).update(
+        return Operation.objects.filter(id=operation_id, state=old).update(
             state=OperationState.EXPIRED, settled_at=Now()
         )
 

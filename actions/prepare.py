@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection
 
 from actions import keys, naming, read, sight
+from actions.approvals import Needs
 from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
 from actions.compare import consider, decide
@@ -38,6 +39,7 @@ class Prepared:
     relation: Relation | None
     would: Decision
     in_force: str
+    needs: Needs  # the approvals that the rules ask for
     state_read: list[read.StateRead]
 
 
@@ -167,6 +169,7 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
         standing=standing,
         relation=case.relation,
         would=decide(given, seen, given.fingerprint()),
+        needs=case.needs,
         in_force=in_force(standing, seen.known, seen.around) if standing else "no",
         state_read=read.states(
             ask.subject.kind,

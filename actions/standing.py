@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from actions import database, sight, states, subjects
+from actions.approvals import Rule, moved_to, rules_of
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
 from actions.subjects import Subject
@@ -104,6 +105,8 @@ class Standing:
     undone_by: Facts | None = None  # the one that undoes it already
     hidden: bool = False  # what is asked about is in a realm that the caller may not know of
     incident_closed: bool = False
+    approval_rules: tuple[Rule, ...] = ()  # those that may apply to the action
+    break_glass: UUID | None = None  # what the caller goes alone under
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -118,8 +121,13 @@ class Standing:
 
     @property
     def standing(self) -> Facts | None:
-        """The newest operation of the lane that did something or still may."""
+        """The newest operation of the lane that did something or still may, and waits for nobody."""
         return stands(self.newest, self.beneath)
+
+    @property
+    def moved_to(self) -> int:
+        """The generation that the lane has come to, leaving out one that only waits."""
+        return moved_to(self.newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +155,8 @@ _LANE = f"SELECT * FROM lane_now({_LANE_ARGUMENTS})"
 
 
 def stands(newest: Facts | None, beneath: Facts | None) -> Facts | None:
-    """What stands on a lane: the newest generation, or what is beneath one that came to nothing."""
-    if newest is None or newest["state"] not in states.CAME_TO_NOTHING:
+    """What stands on a lane: the newest generation, or what is beneath one that did nothing."""
+    if newest is None or newest["state"] not in states.CAME_TO_NOTHING | states.WAITING:
         return newest
     return beneath
 
@@ -281,13 +289,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
     overlaps, around = _overlaps(row["overlapping"])
     key = None
     if row["request"] is not None:
-        key = KeySeen(
-            row["request"],
-            row["fingerprint"],
-            row["rules"],
-            row["first_seen_at"],
-            row["operation_id"],
-        )
+        names = ("request", "fingerprint", "rules", "first_seen_at", "operation_id")
+        key = KeySeen(*(row[name] for name in names))
     return Standing(
         now=row["now"],
         caller_id=row["caller"] if active else None,
@@ -307,6 +310,8 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         beneath=facts(row["beneath"]),
         hidden=bool(row["hidden"]),
         incident_closed=bool(row["incident_closed"]),
+        approval_rules=rules_of(row["approval_rules"]),
+        break_glass=row["break_glass"],
     )
 
 

@@ -116,6 +116,9 @@ INCIDENT_MOVES = (
 HOLDING = frozenset({_O.APPROVED, _O.RUNNING})
 """States in which an operation holds its lane; at most one per lane, by a partial unique index."""
 
+WAITING = frozenset({_O.AWAITING_APPROVAL})
+"""States in which an operation holds nothing, and moved nothing: somebody must decide first."""
+
 VOID = frozenset({_O.DECLINED, _O.EXPIRED, _O.CANCELLED, _O.SUPERSEDED})
 """States in which an operation stands for nothing any more."""
 

@@ -34,7 +34,7 @@ _SHAPE: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?")
 
 # IPv6 ranges whose addresses stand for IPv4 ones, each with the bit at which the IPv4 part begins
 # (at the latest: a site may place it earlier in 64:ff9b:1::/48).
-_HOLD_IPV4: Final = (
+HOLD_IPV4: Final = (
     (IPv6Network("::/96"), 96),  # IPv4-compatible, retired: RFC 4291 §2.5.5.1
     (IPv6Network("::ffff:0:0/96"), 96),  # IPv4-mapped: RFC 4291 §2.5.5.2
     (IPv6Network("::ffff:0:0:0/96"), 96),  # IPv4-translated: RFC 2765 §2.1
@@ -158,6 +158,18 @@ def wider(subject: Subject) -> tuple[str, ...]:
     return tuple(names)
 
 
+def prefix_4(network: Network) -> int | None:
+    """The shortest IPv4 prefix that a network stands for: its own, or that of those within it."""
+    if isinstance(network, IPv4Network):
+        return network.prefixlen
+    held = [
+        0 if network.prefixlen < block.prefixlen else max(0, network.prefixlen - at)
+        for block, at in HOLD_IPV4
+        if network.overlaps(block)
+    ]
+    return min(held, default=None)
+
+
 def span(subject: Subject) -> tuple[str, str]:
     """The `low` and `high` between which PostgreSQL sorts this network and all those inside it.
 
@@ -210,7 +222,7 @@ def _floor(network: Network) -> int:
     """The shortest prefix at which this network, or one around it, can be acted on."""
     if network.version == 4:
         return FLOOR[4]
-    return max(FLOOR[6], *(_floor_beside(network, block, at) for block, at in _HOLD_IPV4))
+    return max(FLOOR[6], *(_floor_beside(network, block, at) for block, at in HOLD_IPV4))
 
 
 def _floor_beside(network: Network, block: IPv6Network, at: int) -> int:

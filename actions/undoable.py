@@ -66,7 +66,13 @@ def _undone_already(seen: Standing) -> Decision | None:
     if by is None:
         return None
     said = f"It is undone already: {done_by(by)}"
-    if by["state"] in states.UNFINISHED and by["generation"] == seen.generation:
+    if by["state"] in states.WAITING:
+        said = f"Its undo was asked for already: {done_by(by)}"
+    if by["state"] in states.UNFINISHED and by["generation"] == seen.moved_to:
+        if not by.get("may_go_on", True):
+            return _refuse(
+                "needs_approval", f"{said} To run the rest needs approval now: ask for it anew."
+            )
         said += " Only what is unfinished runs again."
         return Decision("resumed", "", said, 200, by, on_lane=True)
     return Decision("existing", "", said, 200, by, on_lane=True)

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
+from actions import break_glass
 from actions.models import Caller
 from actions.policy import Rights, rights
 
@@ -63,4 +64,5 @@ def page_context(request: HttpRequest) -> dict[str, object]:
         "can_ask": bool(has.asks),
         "can_look_on": has.administers or has.reads_log,
         "can_give_rights": has.gives_rights,
+        "break_glass": break_glass.open_for(user.pk),
     }

@@ -49,6 +49,8 @@ def _who(body: Mapping[str, Any]) -> str:
 
 
 def _what(kind: str, body: Mapping[str, Any]) -> str:
+    if kind in _DECIDED:
+        return f"{_DECIDED[kind]}: {_reason(body)}"
     match kind:
         case "operation.requested":
             return f"Asked for, generation {body['generation']}: {_reason(body)}"
@@ -63,8 +65,6 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "effect.decided":
             said = f"{_word(body['from'])} → {_word(body['to'])}"
             return f"{_step(body)} in {body['realm']}, decided: {said}. {_reason(body)}"
-        case "operation.cancelled":
-            return "Withdrawn: nothing of it was sent"
         case "end.issued":
             return f"Its time was over: ended by {body['operation']}"
         case "end.void":
@@ -76,9 +76,11 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "value.erased":
             return f"The new value was erased: {body['why']}"
         case _:
-            return kind.replace(".", " ")
+            return _PLAIN.get(kind, kind.replace(".", " "))
 
 
+_PLAIN = {"operation.cancelled": "Withdrawn: nothing of it was sent"}
+_DECIDED = {"approval.given": "Approved", "approval.declined": "Declined"}
 _ARRIVED = {
     "existing": "Asked again: it stood already, and nothing else started",
     "resumed": "Asked again: what was unfinished was started",

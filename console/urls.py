@@ -6,7 +6,9 @@ from django.views.decorators.http import require_safe
 
 from console.api import api
 from console.views import (
+    approvals,
     board,
+    break_glass,
     catalogue,
     drafts,
     groups,
@@ -48,6 +50,11 @@ urlpatterns = [
     path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),
     path("operations/<str:ref>/undo", verbs.undo_it, name="operation-undo"),
     path("operations/<str:ref>/effects/<int:n>/decide", verbs.decide, name="effect-decide"),
+    path("approvals", approvals.index, name="approvals"),
+    path("approvals/<str:ref>", approvals.show, name="approval"),
+    path("approvals/<str:ref>/decide", approvals.decide, name="approval-decide"),
+    path("break-glass", break_glass.index, name="break-glass"),
+    path("break-glass/<uuid:id>/close", break_glass.close, name="break-glass-close"),
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from actions.history import Present
 from actions.registry import registry
 from actions.standing import Facts, intent_of
 from actions.subjects import Subject
-from console import steps
+from console import approval_words, steps
+from console import clock as times
+
+moment, on_day, clock = times.moment, times.on_day, times.clock
 
 WORDS = {
     "succeeded": "Done",
@@ -48,24 +51,6 @@ class Outcome:
     tone: str
     heading: str
     lines: list[str] = field(default_factory=list)
-
-
-def moment(text: str | None) -> datetime | None:
-    """A time out of an operation's facts."""
-    return datetime.fromisoformat(text).astimezone(UTC) if text else None
-
-
-def on_day(at: datetime, *, precise: bool = False) -> str:
-    """`02:14:07`, in UTC, with the day before it when it is not today's; `precise` to milliseconds."""
-    at = at.astimezone(UTC)
-    day = "" if at.date() == datetime.now(UTC).date() else f"{at:%-d %b %Y} "
-    return f"{day}{at:%H:%M:%S}" + (f".{at.microsecond // 1000:03}" if precise else "")
-
-
-def clock(text: str | datetime) -> str:
-    """`02:14:07 UTC`, with the day when it is not today's."""
-    at = datetime.fromisoformat(text) if isinstance(text, str) else text
-    return f"{on_day(at)} UTC"
 
 
 def label(told: Facts) -> str:
@@ -125,6 +110,8 @@ def _states(told: Facts) -> list[str]:
 
 
 def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> tuple[str, str]:
+    if said := approval_words.heading(told, late=viewer.came_late):
+        return said
     done, total = _states(told).count("succeeded"), len(told["effects"])
     match told["state"]:
         case "succeeded" if now.superseded_by is not None and now.in_force == "no":
@@ -147,8 +134,6 @@ def _heading(told: Facts, now: Present, viewer: Viewer, stood: Facts | None) -> 
             return "parked", "A person must look: this cannot be known from here"
         case "superseded":
             return "ended", "Overtaken: a later operation took its place"
-        case "expired":
-            return "refused", "Not run: it was not begun within 15 minutes"
         case state:
             return "ended", state.replace("_", " ").capitalize()
 
@@ -177,7 +162,7 @@ def _whose(told: Facts, viewer: Viewer) -> str:
     return " ".join([*said, *_repeats(viewer)])
 
 
-_NOT_DONE = {"partial", "failed", "parked", "declined", "expired", "cancelled"}
+_NOT_DONE = {"partial", "failed", "parked", "declined", "expired", "cancelled", "awaiting_approval"}
 
 
 def _you(username: str, viewer: Viewer) -> str:
@@ -225,6 +210,7 @@ def _detail(told: Facts) -> list[str]:
         lines.append(
             "Once the cause is mended, ask again or press Finish: only what is unfinished runs."
         )
+    lines += approval_words.lines(told)
     if told["state"] == "cancelled":
         lines.append("It was withdrawn before anything was sent.")
     if told["state"] == "expired":
@@ -290,6 +276,11 @@ _BY_CODE = {
     "no_inverse": "Not undone: there is no way back",
     "not_parked": "Not done: nobody has to decide this",
     "no_reason": "Not done: say what you saw",
+    "approval_once_per_person": "Not done: you have decided already",
+    "approval_only_while_awaiting": "Not done: it waits for nobody any more",
+    "approval_not_too_late": "Not done: it is too late",
+    "approval_of_this_plan": "Not done: this is not what you were shown",
+    "needs_approval": "Not done: this needs approval now",
 }
 
 

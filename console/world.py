@@ -17,7 +17,7 @@ from guardian.shortcuts import assign_perm
 
 from actions import log, realms
 from actions.administer import make_secret
-from actions.models import ApiToken, Caller, CatalogueEntry, Realm, RealmVersion
+from actions.models import ApiToken, ApprovalRule, Caller, CatalogueEntry, Realm, RealmVersion
 from actions.registry import registry
 from console.example import Place
 
@@ -46,6 +46,8 @@ HOLDS = {
     ),  # they give rights to others; to act they would have to give them to themselves
 }
 CONSOLE_WIDE = {"auditors": ("read_log",), "admins": ("read_log", "administer")}
+SEALED = "break-glass"
+"""The sealed group: nobody is in it until an admin puts somebody there."""
 TOKEN_LASTS = timedelta(days=90)
 BLOCKLIST = "blocked-networks"
 
@@ -179,12 +181,22 @@ def _grant(groups: dict[str, Group], realm: Realm) -> None:
         _grant_entry(groups, entry)
     _grant_realm(groups, realm)
     _grant_console(groups)
+    sealed = Permission.objects.get(codename="break_glass", content_type__app_label="actions")
+    Group.objects.create(name=SEALED).permissions.add(sealed)
+    _make_rules(groups["approvers"])
 
 
 def _grant_console(groups: dict[str, Group]) -> None:
     for name, codenames in CONSOLE_WIDE.items():
         held = Permission.objects.filter(codename__in=codenames, content_type__app_label="actions")
         groups[name].permissions.add(*held)
+
+
+def _make_rules(approvers: Group) -> None:
+    """A ban of more than a /24, or of more than a /48 of IPv6, needs somebody else's yes."""
+    ApprovalRule.objects.create(
+        action="ban-network", wider_than_4=24, wider_than_6=48, group=approvers
+    )
 
 
 def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:

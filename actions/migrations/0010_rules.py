@@ -29,6 +29,13 @@ class Migration(migrations.Migration):
         sql("frozen.sql"),
         sql("rights.sql"),
         sql("log.sql"),
+        sql("break_glass.sql"),
+        sql(
+            "approvals.sql",
+            hold_ipv4=", ".join(f"('{block}'::cidr, {at})" for block, at in subjects.HOLD_IPV4),
+            may_approve=granted("entry", "approve_entry", "n.id", "p_caller"),
+            may_approve_realm=granted("realm", "approve_realm", "e.realm_id", "p_caller"),
+        ),
         sql("facts.sql"),
         sql("readings.sql"),
         sql("incidents.sql"),

@@ -1,5 +1,6 @@
 """The tables, one file per noun."""
 
+from actions.models.approval import Approval, ApprovalRule, BreakGlass
 from actions.models.blocklist import BlocklistEntry, Pull
 from actions.models.caller import Caller
 from actions.models.draft import Draft
@@ -24,9 +25,12 @@ from actions.models.value import MadeValue
 
 __all__ = [
     "ApiToken",
+    "Approval",
+    "ApprovalRule",
     "Arrival",
     "Attempt",
     "BlocklistEntry",
+    "BreakGlass",
     "Caller",
     "CatalogueEntry",
     "Draft",

@@ -43,6 +43,14 @@ class Operation(models.Model):
         "Draft", models.PROTECT, null=True, related_name="operations", db_index=False
     )
     requested_at = models.DateTimeField()
+    approvals = models.JSONField(  # what it needs: [{"group", "id", "count"}]
+        default=list, db_default=models.Value([], models.JSONField())
+    )
+    approve_by = models.DateTimeField(null=True)
+    approved_at = models.DateTimeField(null=True)
+    break_glass = models.ForeignKey(
+        "BreakGlass", models.PROTECT, null=True, related_name="operations", db_index=False
+    )
     settled_at = models.DateTimeField(null=True)
     verified_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
@@ -73,6 +81,11 @@ class Operation(models.Model):
             models.CheckConstraint(
                 condition=~Q(reason__regex=r"^\s*$"), name="operation_has_a_reason"
             ),
+            models.CheckConstraint(
+                condition=~Q(state="awaiting_approval")
+                | (~Q(approvals=[]) & Q(approve_by__isnull=False, approved_at__isnull=True)),
+                name="operation_waits_for_somebody",
+            ),
         ]
         indexes = [
             models.Index(
@@ -84,6 +97,11 @@ class Operation(models.Model):
                 fields=["requested_at"],
                 name="operation_not_begun",
                 condition=Q(state__in=["approved", "awaiting_approval"]),
+            ),
+            models.Index(
+                fields=["approve_by"],
+                name="operation_waits",
+                condition=Q(state="awaiting_approval"),
             ),
         ]
 

@@ -10,6 +10,13 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
     'via', o.via, 'requested_at', o.requested_at,
     'settled_at', o.settled_at, 'verified_at', o.verified_at, 'ended_at', o.ended_at,
     'erased', EXISTS (SELECT FROM made_value m WHERE m.operation_id = o.id AND m.erased_at IS NOT NULL),
+    'approvals', o.approvals, 'approve_by', o.approve_by, 'approved_at', o.approved_at,
+    'digest', encode(o.plan_digest, 'hex'), 'break_glass', o.break_glass_id,
+    'decisions', CASE WHEN o.approvals <> '[]' THEN (SELECT coalesce(jsonb_agg(jsonb_build_object(
+        'by', y.username, 'by_id', y.id, 'decision', a.decision, 'reason', a.reason, 'at', a.at)
+        ORDER BY a.at, a.id), '[]'::jsonb) FROM approval a JOIN caller y ON y.id = a.caller_id
+        WHERE a.operation_id = o.id) ELSE '[]'::jsonb END,
+    'may_go_on', CASE WHEN o.state IN ('partial', 'failed', 'parked') THEN may_go_on(o.id) ELSE true END,
     'end_note', o.end_note, 'arrivals', o.arrival_count, 'last_arrival_at', o.last_arrival_at,
     'incidents', coalesce(x.open, '[]'::jsonb),
     'withheld', CASE WHEN x.restricted IS NOT NULL THEN jsonb_build_object('incidents', x.restricted,

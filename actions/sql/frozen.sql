@@ -17,7 +17,8 @@ END $$;
 
 CREATE OR REPLACE TRIGGER operation_intent_never_changes BEFORE UPDATE OF
   id, ref, subject_id, lane, generation, action, action_version, desired, span, ends_at, plan_digest,
-  reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at
+  reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at,
+  approvals, approve_by, break_glass_id
   ON operation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- A worker settles operations; it neither approves, declines nor withdraws them.
@@ -96,6 +97,17 @@ CREATE OR REPLACE TRIGGER operation_incident_never_changes BEFORE UPDATE
 CREATE OR REPLACE TRIGGER log_event_never_changes BEFORE UPDATE
   ON log_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+CREATE OR REPLACE TRIGGER approval_never_changes BEFORE UPDATE
+  ON approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE TRIGGER break_glass_never_changes BEFORE UPDATE OF
+  id, caller_id, reason, opened_at, ends_at
+  ON break_glass FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Closed once, and never opened again.
+CREATE OR REPLACE TRIGGER break_glass_closes_once BEFORE UPDATE OF closed_at, closed_by_id
+  ON break_glass FOR EACH ROW WHEN (OLD.closed_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
+
 -- A trigger that is merely enabled is passed over in replica mode; ENABLE ALWAYS is not.
 DO $$
 DECLARE t text; g record;
@@ -103,7 +115,8 @@ BEGIN
   FOREACH t IN ARRAY ARRAY['operation', 'effect', 'attempt', 'request', 'arrival', 'subject',
                            'draft', 'log_event', 'operation_incident', 'pull',
                            'realm', 'realm_version', 'realm_secret', 'made_value', 'subject_label',
-                           'incident', 'incident_entry', 'incident_member'] LOOP
+                           'incident', 'incident_entry', 'incident_member',
+                           'approval', 'approval_rule', 'break_glass'] LOOP
     EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE DELETE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',
                    t || '_is_kept', t);
     EXECUTE format('CREATE OR REPLACE TRIGGER %I BEFORE TRUNCATE ON %I FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()',

@@ -25,6 +25,14 @@ GRANT SELECT ON incident_entry, incident_member TO steadyhand_web, steadyhand_au
 GRANT EXECUTE ON FUNCTION last_known(bigint, text)
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 
+-- Approvals and break-glass: what is decided goes through `act`, what is opened through its function.
+GRANT SELECT ON approval, approval_rule, break_glass, auth_group
+  TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
+GRANT EXECUTE ON FUNCTION approvals_needed, may_go_on, approvals_stand, break_glass_of, has_console_right
+  TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
+GRANT EXECUTE ON FUNCTION approval_objection, open_break_glass, close_break_glass TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION end_break_glass TO steadyhand_worker;
+
 -- Web: asks, and signs people in. It settles nothing and reads no realm's settings.
 GRANT SELECT ON caller, caller_groups, caller_user_permissions, auth_group, auth_group_permissions,
   api_token, entry_user_grant, entry_group_grant, realm_user_grant, realm_group_grant,

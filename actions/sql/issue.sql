@@ -32,7 +32,9 @@ CREATE FUNCTION issue(
   p_ref text, p_action text, p_action_version int, p_desired jsonb, p_span int, p_ends_at timestamptz,
   p_digest bytea, p_reason text, p_because text, p_again_of int, p_draft text,
   p_effects jsonb,           -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
-  p_undoes bigint DEFAULT NULL   -- the operation that the one made here undoes
+  p_undoes bigint DEFAULT NULL,  -- the operation that the one made here undoes
+  p_approvals jsonb DEFAULT '[]',   -- the approvals that it was decided to need, as the rules ask for
+  p_break_glass uuid DEFAULT NULL   -- what the caller was seen to have open: it waits for none
 ) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -40,6 +42,7 @@ DECLARE
   v_at timestamptz := clock_timestamp();
   v_subject bigint; v_request bigint; v_operation bigint; v_newest bigint; v_state text;
   v_ref text; v_number int; v_arrivals int; v_made boolean := p_disposition = 'created';
+  v_minutes int; v_waits boolean := false;
 BEGIN
   -- What a caller of this function may not say, whoever it is.
   IF NOT (p_body IS JSON OBJECT WITH UNIQUE KEYS)
@@ -101,9 +104,23 @@ BEGIN
     END IF;
   END IF;
 
+  -- What it needs is what the rules ask for now, whatever the caller says; a token has no break-glass.
+  IF v_made AND p_via <> 'keeper' THEN
+    SELECT n.minutes INTO v_minutes FROM approvals_needed(p_action,
+      ARRAY(SELECT (e ->> 'realm')::uuid FROM jsonb_array_elements(p_effects) e),
+      CASE WHEN p_subject_kind = 'network' THEN p_subject_name::cidr END) n
+     WHERE n.needs = p_approvals;
+    IF NOT FOUND OR p_break_glass IS DISTINCT FROM
+        (CASE WHEN p_token IS NULL THEN break_glass_of(p_caller) END) THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes the request key, too
+    END IF;
+  END IF;
+
   -- 3. The operation, where this request makes one.
   IF v_made THEN
-    IF v_state IN ('awaiting_approval', 'approved', 'running') THEN
+    -- What waits for approval holds no lane, and takes none from what runs.
+    v_waits := p_approvals <> '[]' AND p_break_glass IS NULL;
+    IF v_state = 'awaiting_approval' OR (v_state IN ('approved', 'running') AND NOT v_waits) THEN
       UPDATE effect SET state = 'cancelled', settled_at = v_at
        WHERE operation_id = v_newest AND state IN ('held', 'blocked', 'ready');
       UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_newest;
@@ -127,10 +144,14 @@ BEGIN
     -- the live lane, the ref, the undo) means the same: somebody else was first, so look again.
     INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
       span, ends_at, plan_digest, reason, because, again_of, undoes_id, requested_by_id, via, draft_id,
-      requested_at, end_note, arrival_count, last_arrival_at, event_count)
-    VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version, 'approved', p_desired,
+      requested_at, end_note, arrival_count, last_arrival_at, event_count,
+      approvals, break_glass_id, approve_by, approved_at)
+    VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version,
+      CASE WHEN v_waits THEN 'awaiting_approval' ELSE 'approved' END, p_desired,
       p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_undoes, p_caller, p_via, p_draft,
-      v_at, '', 1, v_at, 1)
+      v_at, '', 1, v_at, 1, p_approvals, p_break_glass,
+      CASE WHEN v_waits THEN least(v_at + make_interval(mins => v_minutes), p_ends_at) END,
+      CASE WHEN NOT v_waits THEN v_at END)
     ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
     IF v_operation IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
@@ -140,7 +161,8 @@ BEGIN
       found, message)
     SELECT v_operation, v_subject, coalesce(e.lane, p_lane), p_decided_on + 1, e.realm, e.realm_version,
       e.step, e.ord, e.capability, e.redo, e.desired,
-      CASE WHEN e.ord = min(e.ord) OVER () THEN 'ready' ELSE 'blocked' END, 0, 0, 0, v_at,
+      CASE WHEN v_waits THEN 'held' WHEN e.ord = min(e.ord) OVER () THEN 'ready' ELSE 'blocked' END,
+      0, 0, 0, v_at,
       coalesce(e.after, 0), v_at, '', ''
       FROM jsonb_to_recordset(p_effects) AS e(realm uuid, realm_version int, step text, ord int,
         capability text, redo text, desired jsonb, lane text, after int);
@@ -148,8 +170,14 @@ BEGIN
   ELSIF p_told IS NOT NULL THEN
     v_operation := p_told;
     IF p_disposition = 'resumed' THEN
-      IF p_told IS DISTINCT FROM v_newest THEN
+      -- What waits for approval above it takes nothing from it.
+      IF p_told IS DISTINCT FROM v_newest AND NOT (v_state = 'awaiting_approval' AND EXISTS (
+           SELECT FROM operation o WHERE o.id = p_told AND o.subject_id = v_subject AND o.lane = p_lane
+              AND o.generation = p_decided_on - 1)) THEN
         RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be finished';
+      END IF;
+      IF NOT may_go_on(p_told) THEN
+        RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';
       END IF;
       PERFORM set_going(p_told, v_at);
       UPDATE operation SET state = 'running', settled_at = NULL

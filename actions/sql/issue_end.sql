@@ -42,7 +42,8 @@ BEGIN
     PERFORM log_numbered(o.id, 'end.void', '{"why":' || to_json(v_why) || '}');
     RETURN 'void';
   END IF;
-  IF v_later && ARRAY['awaiting_approval', 'approved', 'running'] THEN
+  -- What waits for approval has not moved the lane, and is overtaken; nor is it ended while it waits.
+  IF v_later && ARRAY['approved', 'running'] OR o.state = 'awaiting_approval' THEN
     RETURN 'not_due';
   END IF;
   SELECT * INTO STRICT s FROM subject WHERE id = o.subject_id;

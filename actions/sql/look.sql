@@ -21,10 +21,12 @@ BEGIN
     known := last_known(v_subject, p_lane);
     SELECT f.facts INTO newest FROM operation_facts f WHERE f.subject_id = v_subject AND f.lane = p_lane
      ORDER BY f.generation DESC LIMIT 1;
-    IF newest ->> 'state' IN ('declined', 'expired', 'cancelled', 'superseded', 'failed') THEN
+    IF newest ->> 'state' IN ('declined', 'expired', 'cancelled', 'superseded', 'failed',
+                              'awaiting_approval') THEN
       SELECT f.facts INTO beneath FROM operation_facts f WHERE f.id = (
         SELECT o.id FROM operation o WHERE o.subject_id = v_subject AND o.lane = p_lane
-           AND (o.state NOT IN ('declined', 'expired', 'cancelled', 'superseded', 'failed')
+           AND (o.state NOT IN ('declined', 'expired', 'cancelled', 'superseded', 'failed',
+                                'awaiting_approval')
              OR (o.state = 'superseded' AND EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
                    AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded'))))
          ORDER BY o.generation DESC LIMIT 1);
@@ -65,7 +67,8 @@ CREATE FUNCTION look(
   OUT incident_closed boolean,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
-  OUT overlapping jsonb)
+  OUT overlapping jsonb,
+  OUT approval_rules jsonb, OUT break_glass uuid)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE v_see int; v_ask int; v_ask_realm int; v_see_realm int;
@@ -99,4 +102,14 @@ BEGIN
   END IF;
   SELECT l.known, l.newest, l.beneath, l.overlapping INTO known, newest, beneath, overlapping
     FROM lane_now(p_kind, p_name, p_lane, p_around, p_low, p_high) l;
+  -- The rules that may ask for approvals of this action, and what the caller goes alone under.
+  SELECT coalesce(jsonb_agg(jsonb_build_object('realm', r.realm_id, 'wider_than_4', r.wider_than_4,
+           'wider_than_6', r.wider_than_6, 'group', g.name, 'id', g.id, 'count', r.count,
+           'minutes', r.minutes)), '[]')
+    INTO approval_rules FROM approval_rule r JOIN auth_group g ON g.id = r.group_id
+   WHERE r.enabled AND r.action IN ('', p_action);
+  IF token IS NULL AND EXISTS (SELECT FROM break_glass b WHERE b.caller_id = look.caller
+                                  AND b.closed_at IS NULL) THEN
+    break_glass := break_glass_of(look.caller);
+  END IF;
 END $$;

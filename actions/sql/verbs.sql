@@ -23,10 +23,13 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the body of an event is one JSON object';
   END IF;
   v_body := p_body::jsonb;
-  v_did := p_disposition IN ('resumed', 'cancelled', 'decided');
+  v_did := p_disposition IN ('resumed', 'cancelled', 'decided', 'approved', 'declined');
   IF p_disposition NOT IN ('resumed', 'cancelled', 'decided', 'existing', 'refused', 'stale', 'conflict',
-                           'key_reused')
-     OR p_verb NOT IN ('finish', 'cancel', 'decide')
+                           'key_reused', 'approved', 'declined')
+     OR p_verb NOT IN ('finish', 'cancel', 'decide', 'approve', 'decline')
+     OR (p_disposition = 'approved' AND p_verb <> 'approve')
+     OR (p_disposition = 'declined' AND p_verb <> 'decline')
+     OR (p_disposition = 'resumed' AND p_verb IN ('approve', 'decline'))
      OR (v_did AND NOT p_named)
      OR (p_disposition = 'cancelled' AND p_verb <> 'cancel')
      OR (p_disposition = 'decided' AND (p_verb <> 'decide' OR p_to NOT IN ('succeeded', 'failed')))
@@ -40,13 +43,24 @@ BEGIN
      OR EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'console')) THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the console itself uses no verb';
   END IF;
-  IF v_did AND p_verb = 'decide' AND NOT coalesce(v_body ->> 'reason' ~ '\S' AND v_body ->> 'to' = p_to
+  IF v_did AND p_verb IN ('approve', 'decline') AND p_token IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'SH003', CONSTRAINT = 'approval_not_by_a_token',
+      MESSAGE = 'a token asks, and never approves';
+  END IF;
+  IF v_did AND p_verb IN ('decide', 'approve', 'decline') AND NOT coalesce(
+       v_body ->> 'reason' ~ '\S' AND (p_verb <> 'decide' OR v_body ->> 'to' = p_to)
        AND EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.kind = 'person' AND c.is_active
                       AND c.username = v_body ->> 'by'), false) THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'a person decides, by name and with a reason';
   END IF;
 
-  -- 1. The operation, its lane and the effect, as they were decided on.
+  -- 1. The operation, its lane and the effect, as they were decided on. What an approval may overtake
+  -- is locked first: older generations before newer ones, as where an end is issued.
+  IF p_disposition = 'approved' THEN
+    PERFORM FROM operation n JOIN operation p ON p.id = p_operation
+      WHERE n.subject_id = p.subject_id AND n.lane = p.lane AND n.generation < p.generation
+        AND n.state IN ('approved', 'running') FOR NO KEY UPDATE OF n;
+  END IF;
   SELECT * INTO STRICT o FROM operation WHERE id = p_operation FOR NO KEY UPDATE;
   IF o.state <> p_state OR p_newest <> (SELECT max(n.generation) FROM operation n
        WHERE n.subject_id = o.subject_id AND n.lane = o.lane)
@@ -54,9 +68,14 @@ BEGIN
        WHERE e.id = p_effect AND e.operation_id = o.id AND e.state = 'parked')) THEN
     RETURN QUERY SELECT 'moved', v_at; RETURN;
   END IF;
-  v_newest := o.generation = p_newest;
+  v_newest := NOT EXISTS (SELECT FROM operation n WHERE n.subject_id = o.subject_id AND n.lane = o.lane
+    AND n.generation > o.generation AND n.state <> 'awaiting_approval');
   IF p_disposition = 'resumed' AND NOT v_newest THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be set going';
+  END IF;
+
+  IF p_disposition = 'resumed' AND NOT may_go_on(o.id) THEN
+    RETURN QUERY SELECT 'moved', v_at; RETURN;
   END IF;
 
   -- 2. The request key: the unique constraint decides who was first.
@@ -82,6 +101,11 @@ BEGIN
     UPDATE effect SET state = 'cancelled', settled_at = v_at
      WHERE operation_id = o.id AND state IN ('held', 'blocked', 'ready');
     UPDATE operation SET state = 'cancelled', settled_at = v_at WHERE id = o.id;
+  ELSIF p_disposition IN ('approved', 'declined') THEN
+    IF decide_approval(o.id, p_caller, p_verb, v_body ->> 'reason',
+                       decode(v_body ->> 'digest', 'hex'), v_at) IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes the request key, too
+    END IF;
   ELSIF v_did THEN
     PERFORM decide_parked(o.id, p_effect, p_to, p_message, v_newest, v_at);
   END IF;
@@ -99,6 +123,8 @@ BEGIN
           p_disposition, p_code);
   PERFORM log_write(CASE WHEN p_named THEN o.id END, o.ref, v_number,
     CASE WHEN v_did AND p_verb = 'decide' THEN 'effect.decided'
+         WHEN p_disposition = 'approved' THEN 'approval.given'
+         WHEN p_disposition = 'declined' THEN 'approval.declined'
          WHEN p_disposition = 'cancelled' THEN 'operation.cancelled' ELSE 'request.arrived' END,
     p_body, v_at);
   RETURN QUERY SELECT 'written', v_at;

@@ -12,6 +12,7 @@ from ninja.errors import HttpError, ValidationError
 
 from actions.errors import NotRecorded, Refusal
 from console.api import (
+    approvals,
     catalogue,
     drafts,
     incidents,
@@ -38,6 +39,7 @@ api.add_router("/drafts", drafts.router)
 api.add_router("/operations", operations.router)
 api.add_router("/operations", values.router)
 api.add_router("/operations", verbs.router)
+api.add_router("/approvals", approvals.router)
 api.add_router("/requests", requests.router)
 api.add_router("/subjects", subjects.router)
 api.add_router("/incidents", incidents.router)

@@ -71,6 +71,17 @@ class DecisionIn(_Strict):
     reason: str | None = Field(default=None, max_length=2000)
 
 
+class ApprovalIn(_Strict):
+    """Why, and the digest of the plan that was looked at."""
+
+    reason: str | None = Field(default=None, max_length=2000)
+    digest: str | None = Field(default=None, max_length=64)
+
+
+class IncidentIn(_Strict):
+    title: str = Field(max_length=400)
+
+
 def read[M: BaseModel](request: HttpRequest, model: type[M]) -> M:
     """The body as `model`. Raises BadJSON, ParamsRefused `bad_body`, Refusal `bad_content_type`."""
     if request.content_type != "application/json":
@@ -206,6 +217,8 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
         },
         "because": facts["because"] or None,
         "undoes": facts["undoes"],
+        "approvals": _approvals(facts, may_see=may_see),
+        "break_glass": facts["break_glass"] is not None,
         "requested_by": facts["requested_by"],
         "requested_at": _utc(facts["requested_at"]),
         "settled_at": _utc(facts["settled_at"]),
@@ -220,6 +233,24 @@ def operation(facts: Facts, *, may_see: bool = True) -> dict[str, object]:
 def arrival(told: Mapping[str, Any]) -> dict[str, object]:
     """One request that arrived, as the viewer may know it."""
     return {name: value for name, value in told.items() if name != "request"}
+
+
+def _approvals(facts: Facts, *, may_see: bool) -> dict[str, object]:
+    """What it needs, until when, and what was decided; the reasons only for who may see it."""
+    return {
+        "needed": facts["approvals"],
+        "until": _utc(facts["approve_by"]),
+        "digest": facts["digest"],
+        "given": [
+            {
+                "by": d["by"],
+                "decision": d["decision"],
+                "at": _utc(d["at"]),
+                "reason": d["reason"] if may_see else None,
+            }
+            for d in facts["decisions"]
+        ],
+    }
 
 
 def subject(kind: str, name: str, label: str | None = None) -> dict[str, str]:

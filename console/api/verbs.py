@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Path, Router
 from pydantic import BaseModel
 
+from actions import approve as approving
 from actions import finish as finishing
 from actions import history, issue, keys, undo, withdraw
 from actions.act import NO_OPERATION
@@ -71,6 +72,37 @@ def decide(request: HttpRequest, ref: str, n: Number) -> HttpResponse:
         body = shapes.read(request, shapes.DecisionIn)
         reason = shapes.reason_of(body.reason)
         return decide_effect(bearer(request), ref, n, body.to, reason, key, "api")
+
+    return _done(request, write)
+
+
+@router.post(
+    "/{ref}/approve",
+    openapi_extra=_takes(shapes.ApprovalIn, required=False),
+    summary="Approve it: for people, never for a token",
+    response={200: dict},
+)
+def approve(request: HttpRequest, ref: str) -> HttpResponse:
+    """A token asks, and never approves: 403. People approve on the pages."""
+    return _decision(request, ref, approving.approve)
+
+
+@router.post(
+    "/{ref}/decline",
+    openapi_extra=_takes(shapes.ApprovalIn, required=False),
+    summary="Decline it: for people, never for a token",
+    response={200: dict},
+)
+def decline(request: HttpRequest, ref: str) -> HttpResponse:
+    """A token asks, and never declines either: 403."""
+    return _decision(request, ref, approving.decline)
+
+
+def _decision(request: HttpRequest, ref: str, decide: Callable[..., Answer]) -> HttpResponse:
+    def write(key: str) -> Answer:
+        body = shapes.read(request, shapes.ApprovalIn) if request.body else shapes.ApprovalIn()
+        given = (body.reason or "", body.digest or "")
+        return decide(bearer(request), ref, *given, key, "api")
 
     return _done(request, write)
 

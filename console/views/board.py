@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from actions import ends, history, overview
+from actions import break_glass, ends, history, inbox, overview
 from actions.overview import Health
 from actions.policy import Sight
 from actions.standing import Facts
@@ -63,13 +63,15 @@ def _live(sees: Sight, viewer: UUID) -> dict[str, Any]:
         "needs": load(lambda: _needs(sees)),
         "just": load(lambda: rows(history.operations(sees, history.Filter(), "", NEWEST).facts)),
         "incidents": load(lambda: _incidents(sees, viewer)),
+        "waiting": load(lambda: inbox.counted(viewer, sees)),
+        "alone": load(lambda: [(b.caller.username, b.ends_at) for b in break_glass.all_open()]),
         "health": health,
         "slow": SLOW,
         "troubles": list(_troubles(health)) if health else [],
     }
-    seen = [*context.values()]
+    seen = {**context}
     if health:
-        seen[3] = replace(health, read_at=health.read_at.min, keeper_seen=None)
+        seen["health"] = replace(health, read_at=health.read_at.min, keeper_seen=None)
     context["digest"] = hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
     return context
 

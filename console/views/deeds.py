@@ -26,17 +26,21 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
     """What may be done, in order. A button carries a key, so that pressed twice it does it once."""
     asks = has.may_ask(told)
     found = []
+    if told["state"] == OperationState.AWAITING_APPROVAL:
+        href = reverse("approval", args=[told["ref"]])
+        found.append({"href": href, "text": "Look at it, and decide", "class": "btn-primary"})
     if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
         found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
     back = _back(told, now, has)
     stands = asks and now.superseded_by is None
     # Only the lane's newest generation can be finished; one after it may have come to nothing.
-    if stands and now.generation == told["generation"] and _unfinished(told):
+    goes_on = told["may_go_on"] and now.generation == told["generation"]
+    if stands and goes_on and _unfinished(told):
         found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
     # What is unfinished or undecided asks for that first, not for the way back.
     first = bool(found) or told["state"] == OperationState.PARKED
     found += [{**deed, "class": "btn-outline-secondary"} if first else deed for deed in back]
-    if stands:
+    if stands and told["state"] != OperationState.AWAITING_APPROVAL:
         again = {"subject": wording.label(told), "again": str(now.generation)}
         text = "Do it again on purpose"
         found.append(_form(told["action"], text, "btn-outline-secondary", again))

@@ -19,11 +19,10 @@ from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, Subjec
 from actions.issue import Who
 from actions.models import Draft
 from actions.prepare import Prepared
-from actions.read import StateRead
 from actions.registry import registry
 from actions.spared import last_in
 from actions.standing import Facts
-from console import waiting, wording
+from console import approval_words, waiting, wording
 from console.access import SignedIn, must, page
 from console.forms import AskForm, filled_in
 from console.views.errors import may_be_written
@@ -194,6 +193,8 @@ def _confirm_text(made: Prepared) -> str:
     if made.would.disposition == "existing":
         return "Confirming records your request and changes nothing: what stands is enough."
     effects = len(made.plan.effects)
+    if made.would.waits:
+        return f"This asks for it. Nothing is sent before {made.needs.words} approved it."
     systems = len({effect.realm for effect in made.plan.effects})
     steps = f", in {effects} steps" if effects > systems else ""
     return f"This changes {systems} system{'s' if systems != 1 else ''}{steps}, once."
@@ -216,10 +217,22 @@ def _rows(made: Prepared) -> list[Row]:
         Row("Who did it last", _last(made.standing)),
         Row("Reason", draft.reason),
         Row("Incident", draft.incident.ref if draft.incident else "None"),
-        Row("Approval", "None needed."),
+        _approval_row(made),
         Row("Drafted by", draft.caller.username),
         Row("Runs as", seen.caller_name),
     ]  # fmt: skip
+
+
+def _approval_row(made: Prepared) -> Row:
+    if not made.needs.each:
+        return Row("Approval", "None needed.")
+    if made.seen.break_glass:
+        said = f"Passed over: you go alone under break-glass. It would need {made.needs.words}."
+        return Row("Approval", said, wary=True)
+    said = (
+        f"{made.needs.words} must approve it, within {made.needs.minutes} minutes of your asking."
+    )
+    return Row("Approval", f"{said} Nothing is sent before that.", wary=True)
 
 
 def _state(made: Prepared) -> str:
@@ -230,17 +243,9 @@ def _state(made: Prepared) -> str:
 def _read_rows(made: Prepared) -> list[Row]:
     """How each system stood when it was read just now, or when it was last read."""
     titles = {realm.id: realm.title for realm in made.seen.realms}
-    return [Row(titles[s.realm], _read_as(s), wary=not s.fresh) for s in made.state_read]
-
-
-def _read_as(state: StateRead) -> str:
-    if state.at is None:
-        return "It could not be read in time, and was never read before."
-    at = wording.clock(state.at)
-    said = f"at {at}: {state.reads_as.rstrip('.')}."
-    if not state.fresh:
-        return f"It could not be read in time. Last read {said}"
-    return f"Read {said}" if state.readable else f"Could not be read {said}"
+    return [
+        Row(titles[s.realm], approval_words.read_as(s), wary=not s.fresh) for s in made.state_read
+    ]
 
 
 def _last(standing: Facts | None) -> str:

@@ -29,12 +29,15 @@ console.views.errors console.api.auth console.api.shapes console.views.rows cons
   console.pictures console.record console.chronicle console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
-console.example console.trial console.steps
+console.approval_words
+console.example console.trial console.steps console.clock
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
+actions.inbox actions.since
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+  actions.approve
 actions.bell
 actions.tasks actions.hands actions.act actions.incidents
 actions.remains actions.dossier actions.timeline
@@ -43,13 +46,14 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed
+actions.spared actions.keyed actions.awaited actions.mended
 actions.undoable
 actions.ask
 actions.force
 actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
 actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
+  actions.approvals actions.break_glass
 actions.models
 actions.models.*
 actions.models.subject

@@ -215,11 +215,12 @@ class Still(Console):
 def refused(at: psycopg.Connection, statement: str, *params: object) -> tuple[str, str]:
     """(SQLSTATE, name of the rule) of what the database says; ("", "") when it lets it through.
 
-    Undone either way.
+    Undone either way. One mapping, for a statement whose parameters have names, is taken as such.
     """
+    named = params[0] if len(params) == 1 and isinstance(params[0], dict) else params
     try:
         with at.transaction(force_rollback=True):
-            at.execute(statement, params or None)
+            at.execute(statement, named or None)
             at.execute("SET CONSTRAINTS ALL IMMEDIATE")
     except psycopg.Error as error:
         return error.sqlstate or "", error.diag.constraint_name or ""
@@ -245,8 +246,9 @@ def age(still: Still, operation: int, interval: str) -> None:
     """Make an operation older than it is."""
     with tampering(still, "operation", "operation_intent_never_changes") as at:
         at.execute(
-            "UPDATE operation SET requested_at = requested_at - %s::interval WHERE id = %s",
-            [interval, operation],
+            "UPDATE operation SET requested_at = requested_at - %s::interval,"
+            " approved_at = approved_at - %s::interval WHERE id = %s",
+            [interval, interval, operation],
         )
 
 

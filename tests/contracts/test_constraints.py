@@ -154,6 +154,7 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
     named_elsewhere = {
         *("operation_one_live_per_lane", "effect_one_open_per_lane_and_realm"),
         *("ends_hold_one_at_a_time", "incident_request_once", "incident_number_key"),
+        *("approval_once_per_person", "break_glass_one_open_per_person"),
         *("operation_incident_once", "operation_undone_once", "reading_once"),
         *("incident_key_once", "incident_entry_once", "incident_member_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),

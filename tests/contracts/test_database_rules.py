@@ -17,7 +17,8 @@ KEPT = (
 )
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
-    " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at",
+    " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at"
+    " approvals approve_by break_glass_id",
     "effect": "id operation_id subject_id lane generation realm_id realm_version step ord capability"
     " redo desired after",
     "attempt": "id effect_id number fence worker claimed_at",
@@ -35,7 +36,7 @@ FROZEN = {
 # What may change, column by column; a new column is either here or frozen.
 MOVING = {
     "operation": "state settled_at verified_at ended_at end_note arrival_count last_arrival_at"
-    " event_count",
+    " event_count approved_at",
     "effect": "state fence attempts run_at lease_until doubt_until found message settled_at"
     " verified_at going_since attempts_before",
     "attempt": "call_started_at ended_at outcome found message late",

@@ -223,10 +223,14 @@ EXECUTES = {
     | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
     | {"add_caller", "open_caller", "make_group", "set_member", "set_rights", "held_on"}
     | {"issue_token", "withdraw_token"}
-    | {"write_incident", "may_see_incident", "administers"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
+    | {"write_incident", "may_see_incident", "administers"}
+    | {"approval_objection", "open_break_glass", "close_break_glass"},
+    "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"},
     "auditor": {"last_known"},
 }
+for executed in EXECUTES.values():
+    executed |= {"approvals_needed", "may_go_on", "approvals_stand"}
+    executed |= {"break_glass_of", "has_console_right"}
 
 
 @pytest.mark.parametrize("role", EXECUTES)

@@ -40,6 +40,23 @@ def _refused(at: psycopg.Connection, sql: str, params: dict[str, object]) -> str
     return ""
 
 
+_PEOPLE = {"operation": "operation_let_go_by_people", "effect": "effect_held_until_approved"}
+"""What also refuses some legal moves, until somebody approved them: tried in a file of its own."""
+
+
+def _that_could_wait(still: Still, name: str) -> int:
+    """An operation that needs an approval, so that each state can be tried on it."""
+    operation = still.made(ban(name))
+    still.rewrite(
+        "operation",
+        "operation_intent_never_changes",
+        """approvals = '[{"id": 0, "count": 1, "group": "x"}]', approve_by = now(), approved_at = NULL
+           WHERE id = %s""",
+        operation,
+    )
+    return operation
+
+
 def _moves(still: Still, table: str, row: int) -> set[tuple[str, str]]:
     """Every pair of states that the database lets a row go through."""
     found = set()
@@ -51,6 +68,7 @@ def _moves(still: Still, table: str, row: int) -> set[tuple[str, str]]:
                 "SET CONSTRAINTS ALL IMMEDIATE"
             )  # a table with checks to come is not altered
             at.execute(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}")
+            at.execute(f"ALTER TABLE {table} DISABLE TRIGGER {_PEOPLE[table]}")
             at.execute(_set(table), {"state": str(old), "id": row})
             at.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
             for new in kinds:
@@ -65,7 +83,7 @@ def _moves(still: Still, table: str, row: int) -> set[tuple[str, str]]:
 def test_the_database_lets_through_the_moves_of_the_table_and_no_other(
     still: Still, name: str, table: str
 ) -> None:
-    operation = still.made(ban(name))
+    operation = _that_could_wait(still, name)
     effect = still.value("SELECT id FROM effect WHERE operation_id = %s", operation)
     kinds, _, moves = TABLES[table]
     legal = {(str(move.old), str(move.new)) for move in moves}
@@ -98,7 +116,7 @@ def _copy(still: Still, table: str, changed: dict[str, str]) -> str:
 def test_a_row_begins_only_in_a_state_that_it_may_begin_in(
     still: Still, name: str, table: str
 ) -> None:
-    operation = still.made(ban(name))
+    operation = _that_could_wait(still, name)
     effect = still.value("SELECT id FROM effect WHERE operation_id = %s", operation)
     changed = {"state": "%(state)s::text"}
     if table == "operation":

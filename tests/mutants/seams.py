@@ -109,7 +109,7 @@ MUTANTS = (
     Mutant(
         "drift put right ends no sooner than what had stood",
         "actions/compare.py",
-        "            intent = _at_least(intent, intent_of(standing))\n",
+        "            intent = mended.at_least(intent, intent_of(standing))\n",
         "",
         (
             "tests/contracts/test_readings.py::"
