@@ -25,7 +25,7 @@ from actions.standing import Facts, Look, Standing, facts, look
 from actions.subjects import Subject
 
 NO_OPERATION = "There is no such operation that you may see."
-DID = frozenset({"resumed", "cancelled", "decided"})
+DID = frozenset({"resumed", "cancelled", "decided", "kept"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +239,7 @@ def _answer(case: Case, decision: Decision, arrival: uuid.UUID) -> Answer:
         operation=told,
         superseded_by=now.superseded_by if now else None,
         overlaps=now.overlaps if now else (),
+        retry_after=None,
         sees=rights(case.seen.caller_id).sees,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
@@ -30,12 +30,13 @@ class Answer:
     superseded_by: Facts | None
     overlaps: tuple[Overlap, ...]
     read_at: str | None  # when what is told was last looked at; None: not since it settled
+    retry_after: int | None  # seconds after which a limit is over
     sees: frozenset[str]  # of the actions that are named here, those that the asker may see
 
     @property
     def changed(self) -> bool:
         """Whether this very request made something happen."""
-        return self.disposition in {"created", "resumed", "cancelled", "decided"}
+        return self.disposition in {"created", "resumed", "cancelled", "decided", "kept"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def of_written(
         superseded_by=later,
         overlaps=seen.overlaps,
         read_at=read_at,
+        retry_after=decision.retry_after,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -103,6 +105,7 @@ def of_lost(
         superseded_by=later,
         overlaps=seen.overlaps,
         read_at=read_at,
+        retry_after=decision.retry_after,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -172,11 +175,17 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "verified_at": None,
         "ended_at": None,
         "end_note": "",
+        "keep_by": _keep_by(decision, written),
+        "kept_at": None,
         "arrivals": 1,
         "last_arrival_at": at,
         "incidents": [ask.incident] if ask.incident is not None else [],
         "effects": [_new_effect(effect, made, names[effect.realm]) for effect in made.effects],
     }
+
+
+def _keep_by(decision: Decision, written: Written) -> str | None:
+    return moment(written.at + timedelta(seconds=decision.keep_for)) if decision.keep_for else None
 
 
 def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
@@ -195,7 +204,7 @@ def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
     }
 
 
-_STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200}
+_STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200, "kept": 200}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 

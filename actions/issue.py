@@ -10,13 +10,14 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
-from actions import database, keys, read
+from actions import database, keys, limits, read
 from actions.answer import Answer, Written, of_lost, of_written
 from actions.ask import Ask, Decision
 from actions.compare import decide
@@ -41,6 +42,7 @@ class Who:
     caller: uuid.UUID | None = None
     token_prefix: str = ""
     token_digest: bytes = b""
+    address: IPv4Address | IPv6Address | None = None  # from where, as the door knows it
 
 
 def submit(who: Who, ask: Ask, wait: read.Wait | None = None) -> Answer:
@@ -50,6 +52,7 @@ def submit(who: Who, ask: Ask, wait: read.Wait | None = None) -> Answer:
 
     Raises ParamsRefused, Unauthenticated, and NotRecorded when the database cannot be reached.
     """
+    ask = replace(ask, address=who.address)
     return surely(
         lambda arrival: _passes(who, ask, arrival, wait),
         lambda arrival: _written_before(who, ask, arrival),
@@ -121,7 +124,11 @@ def _passes(who: Who, ask: Ask, arrival: uuid.UUID, wait: read.Wait | None) -> A
                 decision = decide(ask, seen, fingerprint)
             wait = None  # once for a request, however often it is decided
         point("issue.decided")
-        made = _write(ask, seen, decision, arrival, fingerprint)
+        try:
+            made = _write(ask, seen, decision, arrival, fingerprint)
+        except limits.Reached as reached:
+            decision = limits.told(reached)
+            made = _write(ask, seen, decision, arrival, fingerprint)
         point("issue.written")
         if made is not None:
             return of_written(ask, seen, decision, arrival, made)
@@ -168,7 +175,7 @@ SELECT verdict, operation, at, arrivals FROM issue(
   %(decided_on)s::int, %(decided_state)s::text, %(ref)s::text, %(action)s::text,
   %(action_version)s::int, %(desired)s::jsonb, %(span)s::int, %(ends_at)s::timestamptz,
   %(digest)s::bytea, %(reason)s::text, %(because)s::text, %(again_of)s::int, %(draft)s::text,
-  %(effects)s::jsonb, %(undoes)s::bigint)
+  %(effects)s::jsonb, %(undoes)s::bigint, %(keep_for)s::int)
 """
 
 
@@ -190,6 +197,7 @@ def written(statement: str, params: Mapping[str, object]) -> dict[str, Any] | No
     except psycopg.Error as error:
         if error.sqlstate in database.TRY_AGAIN:
             return None
+        limits.raise_reached(error)
         error.while_writing = True  # type: ignore[attr-defined]  # read by surely above
         raise
     return None if row["verdict"] == "moved" else row
@@ -229,7 +237,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
     made = decision.plan
     if made is None:
         nothing = ("ref", "action", "action_version", "desired", "span", "ends_at", "digest")
-        rest = ("reason", "because", "again_of", "draft", "effects", "undoes")
+        rest = ("reason", "because", "again_of", "draft", "effects", "undoes", "keep_for")
         return dict.fromkeys((*nothing, *rest))
     return {
         "ref": keys.new_ref("op"),
@@ -245,6 +253,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
         "draft": ask.draft.id if ask.draft else None,
         "effects": dumps(made.content["effects"]),
         "undoes": ask.undoes.operation if ask.undoes else None,
+        "keep_for": decision.keep_for,
     }
 
 
@@ -273,7 +282,7 @@ def _event(
             "draft": ask.draft.id if ask.draft else None,
             "generation": seen.generation + 1,
             "plan": decision.plan.content,
-        }
+        } | ({"keep_for": decision.keep_for} if decision.keep_for else {})
     elif decision.told is None:
         event |= {"action": ask.action.name, "subject": f"{ask.subject.kind}/{ask.subject.name}"}
     return event

@@ -46,6 +46,7 @@ class Rights:
     sees: frozenset[str]
     asks: frozenset[str]
     reads_log: bool
+    administers: bool = False
 
 
 _RIGHTS = f"""
@@ -57,7 +58,8 @@ SELECT coalesce(array_agg(n.name) FILTER (WHERE {granted("entry", "see_entry", "
                  JOIN auth_permission p ON p.id = g.permission_id
                  JOIN django_content_type t ON t.id = p.content_type_id
                 WHERE m.caller_id = %(caller)s::uuid AND p.codename = 'read_log'
-                  AND t.app_label = 'actions') AS reads_log
+                  AND t.app_label = 'actions') AS reads_log,
+       administers(%(caller)s::uuid) AS administers
   FROM catalogue_entry n
 """
 
@@ -65,4 +67,5 @@ SELECT coalesce(array_agg(n.name) FILTER (WHERE {granted("entry", "see_entry", "
 def rights(caller: UUID) -> Rights:
     """Every right of one caller, in one query."""
     row = database.one(_RIGHTS, {"caller": caller})
-    return Rights(frozenset(row["sees"]), frozenset(row["asks"]), row["reads_log"])
+    sees, asks = frozenset(row["sees"]), frozenset(row["asks"])
+    return Rights(sees, asks, row["reads_log"], row["administers"])

@@ -16,6 +16,7 @@ from uuid import UUID
 from actions import database, states, subjects
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
+from actions.protection import Protection, protection_of
 from actions.subjects import Subject
 
 type Facts = dict[str, Any]
@@ -102,6 +103,7 @@ class Standing:
     beneath: Facts | None = None  # what stands beneath a newest generation that came to nothing
     undone: Facts | None = None  # the operation that is to be undone
     undone_by: Facts | None = None  # the one that undoes it already
+    protection: Protection | None = None
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -298,6 +300,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         overlaps=overlaps,
         around=around,
         beneath=facts(row["beneath"]),
+        protection=protection_of(row["protected"]),
     )
 
 

@@ -1,6 +1,5 @@
 """Where everything is."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
 from console.api import api
@@ -10,9 +9,12 @@ from console.views import (
     drafts,
     health,
     incidents,
+    keep,
     lists,
     log,
     operations,
+    protected,
+    sign_in,
     subjects,
     values,
     verbs,
@@ -20,14 +22,15 @@ from console.views import (
 
 urlpatterns = [
     path("", board.board, name="board"),
-    path("sign-in", LoginView.as_view(redirect_authenticated_user=True), name="sign-in"),
-    path("sign-out", LogoutView.as_view(), name="logout"),
+    path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
+    path("sign-out", sign_in.SignOut.as_view(), name="logout"),
     path("incidents/new", incidents.new, name="incident-new"),
     path("incidents/<str:ref>", incidents.show, name="incident"),
     path("actions", catalogue.index, name="actions"),
     path("actions/<slug:name>", catalogue.show, name="action"),
     path("actions/<slug:name>/new", drafts.new, name="draft-new"),
     path("drafts/<str:draft_id>", drafts.show, name="draft"),
+    path("drafts/<str:draft_id>/reach", drafts.reach_now, name="draft-reach"),
     path("drafts/<str:draft_id>/run", drafts.run, name="draft-run"),
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),
@@ -38,11 +41,14 @@ urlpatterns = [
     path("operations/<str:ref>/finish", verbs.finish, name="operation-finish"),
     path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),
     path("operations/<str:ref>/undo", verbs.undo_it, name="operation-undo"),
+    path("operations/<str:ref>/keep", keep.keep_it, name="operation-keep"),
     path("operations/<str:ref>/effects/<int:n>/decide", verbs.decide, name="effect-decide"),
     path("subjects", subjects.find, name="subjects"),
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),
     path("lists/<str:name>.txt", lists.pull, name="list"),
+    path("protected", protected.index, name="protected"),
+    path("protected/<int:number>/withdraw", protected.withdraw, name="protected-withdraw"),
     path("log", log.index, name="log"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from actions import states
+from actions import states, subjects
 from actions.policy import granted, permission
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0003_executor"), ("actions", "0007_limits")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -37,6 +37,12 @@ class Migration(migrations.Migration):
             may_see=granted("entry", "see_entry", "n.id", "look.caller", "v_see"),
             may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
+        ),
+        sql(
+            "limits.sql",
+            holds_ipv4=subjects.holds_ipv4_sql(),
+            floor4=str(subjects.FLOOR[4]),
+            floor6=str(subjects.FLOOR[6]),
         ),
         sql("issue.sql"),
         sql("issue_end.sql"),

@@ -7,6 +7,7 @@ from actions.models.effect import Attempt, Effect
 from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
 from actions.models.incident import Incident
 from actions.models.keeper import EndsHold, Heartbeat
+from actions.models.limits import LimitCount, LimitRule, ProtectedSubject, RateCount, Seat
 from actions.models.log import LogEvent
 from actions.models.operation import Operation, OperationIncident
 from actions.models.reading import Reading
@@ -36,11 +37,15 @@ __all__ = [
     "EntryUserGrant",
     "Heartbeat",
     "Incident",
+    "LimitCount",
+    "LimitRule",
     "LogEvent",
     "MadeValue",
     "Operation",
     "OperationIncident",
+    "ProtectedSubject",
     "Pull",
+    "RateCount",
     "Reading",
     "Realm",
     "RealmGroupGrant",
@@ -48,6 +53,7 @@ __all__ = [
     "RealmUserGrant",
     "RealmVersion",
     "Request",
+    "Seat",
     "Subject",
     "SubjectLabel",
 ]

@@ -10,6 +10,7 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
     'via', o.via, 'requested_at', o.requested_at,
     'settled_at', o.settled_at, 'verified_at', o.verified_at, 'ended_at', o.ended_at,
     'erased', EXISTS (SELECT FROM made_value m WHERE m.operation_id = o.id AND m.erased_at IS NOT NULL),
+    'keep_by', o.keep_by, 'kept_at', o.kept_at,
     'end_note', o.end_note, 'arrivals', o.arrival_count, 'last_arrival_at', o.last_arrival_at,
     'incidents', (SELECT coalesce(jsonb_agg(i.number ORDER BY i.number), '[]'::jsonb)
                     FROM operation_incident l JOIN incident i ON i.id = l.incident_id

@@ -32,7 +32,8 @@ CREATE FUNCTION issue(
   p_ref text, p_action text, p_action_version int, p_desired jsonb, p_span int, p_ends_at timestamptz,
   p_digest bytea, p_reason text, p_because text, p_again_of int, p_draft text,
   p_effects jsonb,           -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
-  p_undoes bigint DEFAULT NULL   -- the operation that the one made here undoes
+  p_undoes bigint DEFAULT NULL,  -- the operation that the one made here undoes
+  p_keep_for int DEFAULT NULL    -- seconds in which it must be kept, or it ends: it may cut off who asks
 ) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -116,10 +117,10 @@ BEGIN
     -- the live lane, the ref, the undo) means the same: somebody else was first, so look again.
     INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
       span, ends_at, plan_digest, reason, because, again_of, undoes_id, requested_by_id, via, draft_id,
-      requested_at, end_note, arrival_count, last_arrival_at, event_count)
+      requested_at, end_note, arrival_count, last_arrival_at, event_count, keep_by)
     VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version, 'approved', p_desired,
       p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_undoes, p_caller, p_via, p_draft,
-      v_at, '', 1, v_at, 1)
+      v_at, '', 1, v_at, 1, v_at + make_interval(secs => p_keep_for))
     ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
     IF v_operation IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
@@ -160,5 +161,8 @@ BEGIN
   INSERT INTO arrival (id, request_id, operation_id, token_id, incident_id, at, via, disposition, code)
   VALUES (p_arrival, v_request, v_operation, p_token, p_incident, v_at, p_via, p_disposition, p_code);
   PERFORM log_write(v_operation, v_ref, v_number, p_kind, p_body, v_at);
+  IF v_made AND p_via <> 'keeper' THEN
+    PERFORM count_made(p_caller, p_token, v_at);
+  END IF;
   RETURN QUERY SELECT 'written', v_operation, v_at, v_arrivals;
 END $$;

@@ -13,7 +13,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 DECLARE o operation; s subject; v_later text[]; v_newest text; v_end text; v_why text; v_verdict text; v_made bigint;
 BEGIN
   SELECT * INTO o FROM operation WHERE id = p_of FOR NO KEY UPDATE;
-  IF o.id IS NULL OR o.ended_at IS NOT NULL OR o.ends_at IS NULL OR o.ends_at > clock_timestamp() THEN
+  IF o.id IS NULL OR o.ended_at IS NOT NULL OR o.ends_at IS NULL
+     OR least(o.ends_at, CASE WHEN o.kept_at IS NULL THEN o.keep_by END) > clock_timestamp() THEN
     RETURN 'not_due';
   END IF;
   PERFORM FROM caller c WHERE c.id = p_caller AND c.kind = 'console';

@@ -64,7 +64,7 @@ CREATE FUNCTION look(
   OUT may_see boolean, OUT may_ask boolean, OUT realms jsonb, OUT incident uuid,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
-  OUT overlapping jsonb)
+  OUT overlapping jsonb, OUT protected jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE v_see int; v_ask int; v_ask_realm int;
@@ -94,4 +94,5 @@ BEGIN
   END IF;
   SELECT l.known, l.newest, l.beneath, l.overlapping INTO known, newest, beneath, overlapping
     FROM lane_now(p_kind, p_name, p_lane, p_around, p_low, p_high) l;
+  protected := protection(p_kind, p_name, p_low::cidr, look.caller);
 END $$;

@@ -23,10 +23,11 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the body of an event is one JSON object';
   END IF;
   v_body := p_body::jsonb;
-  v_did := p_disposition IN ('resumed', 'cancelled', 'decided');
-  IF p_disposition NOT IN ('resumed', 'cancelled', 'decided', 'existing', 'refused', 'stale', 'conflict',
+  v_did := p_disposition IN ('resumed', 'cancelled', 'decided', 'kept');
+  IF p_disposition NOT IN ('resumed', 'cancelled', 'decided', 'kept', 'existing', 'refused', 'stale', 'conflict',
                            'key_reused')
-     OR p_verb NOT IN ('finish', 'cancel', 'decide')
+     OR p_verb NOT IN ('finish', 'cancel', 'decide', 'keep')
+     OR ((p_disposition = 'kept') <> (v_did AND p_verb = 'keep'))
      OR (v_did AND NOT p_named)
      OR (p_disposition = 'cancelled' AND p_verb <> 'cancel')
      OR (p_disposition = 'decided' AND (p_verb <> 'decide' OR p_to NOT IN ('succeeded', 'failed')))
@@ -82,6 +83,11 @@ BEGIN
     UPDATE effect SET state = 'cancelled', settled_at = v_at
      WHERE operation_id = o.id AND state IN ('held', 'blocked', 'ready');
     UPDATE operation SET state = 'cancelled', settled_at = v_at WHERE id = o.id;
+  ELSIF p_disposition = 'kept' THEN
+    UPDATE operation SET kept_at = v_at WHERE id = o.id AND requested_by_id = p_caller;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'who asked for it keeps it';
+    END IF;
   ELSIF v_did THEN
     PERFORM decide_parked(o.id, p_effect, p_to, p_message, v_newest, v_at);
   END IF;
@@ -99,7 +105,8 @@ BEGIN
           p_disposition, p_code);
   PERFORM log_write(CASE WHEN p_named THEN o.id END, o.ref, v_number,
     CASE WHEN v_did AND p_verb = 'decide' THEN 'effect.decided'
-         WHEN p_disposition = 'cancelled' THEN 'operation.cancelled' ELSE 'request.arrived' END,
+         WHEN p_disposition = 'cancelled' THEN 'operation.cancelled'
+         WHEN p_disposition = 'kept' THEN 'operation.kept' ELSE 'request.arrived' END,
     p_body, v_at);
   RETURN QUERY SELECT 'written', v_at;
 END $$;

@@ -15,6 +15,7 @@ from console.api import (
     catalogue,
     drafts,
     incidents,
+    keep,
     operations,
     requests,
     subjects,
@@ -36,6 +37,7 @@ api = NinjaAPI(
 api.add_router("/actions", catalogue.router)
 api.add_router("/drafts", drafts.router)
 api.add_router("/operations", operations.router)
+api.add_router("/operations", keep.router)
 api.add_router("/operations", values.router)
 api.add_router("/operations", verbs.router)
 api.add_router("/requests", requests.router)

@@ -27,7 +27,8 @@ router = Router(tags=["operations"])
 Number = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 
-def _takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """What a verb's call takes, for the API's description: a body of `model`, and a key."""
     key = {
         "name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string"}
     }  # fmt: skip
@@ -38,7 +39,7 @@ def _takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
 
 @router.post(
     "/{ref}/finish",
-    openapi_extra=_takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(shapes.NothingIn, required=False),
     summary="Run what is unfinished",
     response={200: dict},
 )
@@ -49,7 +50,7 @@ def finish(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/cancel",
-    openapi_extra=_takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(shapes.NothingIn, required=False),
     summary="Withdraw it before anything was sent",
     response={200: dict},
 )
@@ -60,7 +61,7 @@ def cancel(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/effects/{n}/decide",
-    openapi_extra=_takes(shapes.DecisionIn),
+    openapi_extra=takes(shapes.DecisionIn),
     summary="Say what a parked effect came to",
     response={200: dict},
 )
@@ -77,7 +78,7 @@ def decide(request: HttpRequest, ref: str, n: Number) -> HttpResponse:
 
 @router.post(
     "/{ref}/undo",
-    openapi_extra=_takes(shapes.UndoIn),
+    openapi_extra=takes(shapes.UndoIn),
     summary="Undo it",
     response={200: dict, 201: dict},
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,23 +10,22 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from actions import issue, naming, prepare, subjects
+from actions import issue, limits, naming, prepare, reach, subjects
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.catalogue._base import Action
 from actions.compare import DRAFT_GOES_STALE_AFTER
 from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, SubjectRefused
-from actions.issue import Who
 from actions.models import Draft
 from actions.prepare import Prepared
 from actions.read import StateRead
 from actions.registry import registry
 from actions.spared import last_in
 from actions.standing import Facts
-from console import waiting, wording
-from console.access import SignedIn, must, page
+from console import hop, waiting, wording
+from console.access import SignedIn, must, page, who
 from console.forms import AskForm, filled_in
-from console.views.errors import may_be_written
+from console.views.errors import may_be_written, told_later
 
 
 @page
@@ -39,7 +38,7 @@ def new(request: SignedIn, name: str) -> HttpResponse:
     form = AskForm(action, request.POST)
     if form.is_valid():
         try:
-            made = prepare.prepare(Who(caller=request.user.pk), _ask(request, action, form))
+            made = prepare.prepare(who(request), _ask(request, action, form))
             return redirect("draft", made.draft.id)
         except Refusal as refusal:
             form.add_error(_field(form, refusal), refusal.message)
@@ -62,7 +61,8 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
     """
     draft = Draft.objects.select_related("incident").filter(id=request.GET.get("draft", "")).first()
     if draft is None or draft.action not in request.rights.asks:
-        return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+        given = {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+        return {**given, **_proposed(request, action, given["subject"])}
     own = draft.action == action.name
     return {
         **(filled_in(action, draft.params) if own else {}),
@@ -72,6 +72,16 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
         "reason": draft.reason,
         "incident": draft.incident.ref if draft.incident else "",
     }
+
+
+def _proposed(request: SignedIn, action: Action, typed: str) -> dict[str, object]:
+    """The end that is proposed where a link asks for a ban of the very address that it is opened from."""
+    try:
+        subject = subjects.canonical(action.kind, typed)
+    except SubjectRefused:
+        return {}
+    ask = Ask(action, subject, {}, "", "", "browser", address=hop.address(request.META))
+    return filled_in(action, {"for": limits.PROPOSED}) if limits.own(ask) else {}
 
 
 def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:
@@ -130,7 +140,7 @@ def _draft(draft_id: str) -> Draft:
 
 def _revisit(request: SignedIn, draft: Draft) -> Prepared:
     try:
-        return prepare.revisit(Who(caller=request.user.pk), draft, waiting.for_reading)
+        return prepare.revisit(who(request), draft, waiting.for_reading)
     except NotFound:
         raise Http404 from None
 
@@ -158,7 +168,25 @@ def _context(made: Prepared) -> dict[str, object]:
         "confirm": made.preview.button,
         "confirm_text": _confirm_text(made),
         "oneway": action.inverse is None,
+        "reach": _reach(made.plan.subject),
+        "own": made.own,
     }
+
+
+def _reach(subject: subjects.Subject) -> reach.Reach | None:
+    """What something wide would hit, counted now; None for what needs nothing typed."""
+    return reach.count(subject) if limits.to_type(subject) else None
+
+
+@page
+@require_GET
+def reach_now(request: SignedIn, draft_id: str) -> HttpResponse:
+    """The count of what a draft would hit, as it is now: its page asks for it again and again."""
+    draft = _draft(draft_id)
+    must(draft.action in request.rights.asks)
+    subject = subjects.Subject(draft.subject_kind, draft.subject_name, draft.subject_rules)
+    context = {"reach": _reach(subject), "draft": draft}
+    return render(request, "parts/reach.html", context)
 
 
 def _standing(made: Prepared) -> wording.Outcome | None:
@@ -264,10 +292,10 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("draft", draft_id)
     draft = _draft(draft_id)
-    ask = prepare.ask_of(draft, "browser")
+    ask = replace(prepare.ask_of(draft, "browser"), confirm=request.POST.get("confirm", "")[:80])
     may_be_written(request)
     try:
-        told = issue.submit(Who(caller=request.user.pk), ask, waiting.for_reading)
+        told = issue.submit(who(request), ask, waiting.for_reading)
     except NotRecorded as lost:
         return _told(request, draft, 503, wording.refused(lost.code, lost.message))
     except Refusal as refusal:
@@ -276,7 +304,7 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     if told.status >= 400:
         must(told.status != 404)
         banner = wording.refused(told.disposition, told.message, told.code)
-        return _told(request, draft, told.status, banner)
+        return told_later(_told(request, draft, told.status, banner), told.retry_after)
     return _to_operation(request, told)
 
 

@@ -29,6 +29,7 @@ console.views.errors console.api.auth console.api.shapes console.views.rows cons
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
 console.example console.trial console.steps
+console.hop
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
@@ -42,11 +43,12 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends acti
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.spared actions.keyed
-actions.undoable
+actions.undoable actions.limits actions.protected
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
+  actions.protection
 actions.models
 actions.models.*
 actions.models.subject
