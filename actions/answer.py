@@ -204,7 +204,14 @@ def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow) -> Facts:
     }
 
 
-_STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200, "kept": 200}
+_STATUS = {
+    "created": 201,
+    "existing": 200,
+    "resumed": 200,
+    "cancelled": 200,
+    "decided": 200,
+    "kept": 200,
+}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 

@@ -56,9 +56,13 @@ def why_not(told: Facts, now: datetime, *, own: bool) -> Decision | None:
     if told["ended_at"] or datetime.fromisoformat(told["keep_by"]) <= now:
         return _no("too_late", "The time to keep it is over: it ends, or has ended.")
     if told["state"] != OperationState.SUCCEEDED:
-        return _no("not_in_force", "It is not in place everywhere yet, so nothing can be shown yet.")
+        return _no(
+            "not_in_force", "It is not in place everywhere yet, so nothing can be shown yet."
+        )
     if behind := waits_for(told):
-        return _no("not_in_force", f"It is not in force yet at {behind}, which has yet to pull the list.")
+        return _no(
+            "not_in_force", f"It is not in force yet at {behind}, which has yet to pull the list."
+        )
     return None
 
 

@@ -141,7 +141,7 @@ def sure(stands: Intent, facts: Facts, ask: Ask) -> Intent:
 
 @dataclass(eq=False)
 class Reached(Exception):
-    """A ceiling is reached: `scope` is person, token or console; over after `seconds`. Nothing was written."""
+    """A ceiling of `scope` (person, token, console) is reached for `seconds`. Nothing was written."""
 
     scope: str
     seconds: int
@@ -164,7 +164,9 @@ _WHOSE = {
 def told(reached: Reached) -> Decision:
     """What is told to who goes beyond a ceiling; the same key sent later is judged anew."""
     what = f"{_WHOSE[reached.scope]} in this time. Nothing changed. "
-    after = f"Send it again after {reached.seconds} seconds; what stands already can be asked always."
+    after = (
+        f"Send it again after {reached.seconds} seconds; what stands already can be asked always."
+    )
     return Decision(
         "refused", f"limit_per_{reached.scope}", what + after, 429, retry_after=reached.seconds
     )

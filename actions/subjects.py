@@ -41,7 +41,10 @@ _HOLD_IPV4: Final = (
     (IPv6Network("64:ff9b::/96"), 96),  # NAT64: RFC 6052 §2.1
     (IPv6Network("64:ff9b:1::/48"), 96),  # NAT64 of a site: RFC 8215
     (IPv6Network("2002::/16"), 16),  # 6to4: RFC 3056 §2
-    (IPv6Network("2001::/32"), 96),  # Teredo: RFC 4380 §4, the client's address with every bit turned
+    (
+        IPv6Network("2001::/32"),
+        96,
+    ),  # Teredo: RFC 4380 §4, the client's address with every bit turned
 )
 _TURNED: Final = frozenset({IPv6Network("2001::/32")})
 
@@ -243,7 +246,9 @@ def stands_for(network: Network) -> IPv4Network | None:
 def takes_in(network: Network, address: IPv4Address | IPv6Address) -> bool:
     """Whether an address lies in a network, whichever of its forms either is written in."""
     ours, theirs = _forms(network), _forms(ip_network(address))
-    return any(one.version == other.version and one.overlaps(other) for one in ours for other in theirs)
+    return any(
+        one.version == other.version and one.overlaps(other) for one in ours for other in theirs
+    )
 
 
 def _forms(network: Network) -> tuple[Network, ...]:

@@ -83,7 +83,10 @@ _SIT_AGAIN = 60.0
 def take_seat(request: HttpRequest) -> None:
     """Note, about once a minute, where somebody signed in works from: it is asked twice before a ban."""
     address = hop.address(request.META)
-    if address is None or time.monotonic() - _sat.get((request.user.pk, address), -1e9) < _SIT_AGAIN:
+    if (
+        address is None
+        or time.monotonic() - _sat.get((request.user.pk, address), -1e9) < _SIT_AGAIN
+    ):
         return
     if len(_sat) > 10_000:
         _sat.clear()

@@ -18,6 +18,7 @@ from console.views import (
     subjects,
     values,
     verbs,
+    wide,
 )
 
 urlpatterns = [
@@ -30,7 +31,7 @@ urlpatterns = [
     path("actions/<slug:name>", catalogue.show, name="action"),
     path("actions/<slug:name>/new", drafts.new, name="draft-new"),
     path("drafts/<str:draft_id>", drafts.show, name="draft"),
-    path("drafts/<str:draft_id>/reach", drafts.reach_now, name="draft-reach"),
+    path("drafts/<str:draft_id>/reach", wide.reach_now, name="draft-reach"),
     path("drafts/<str:draft_id>/run", drafts.run, name="draft-run"),
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),

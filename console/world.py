@@ -174,6 +174,8 @@ def _grant(groups: dict[str, Group], realm: Realm) -> None:
     reading = Permission.objects.get(codename="read_log", content_type__app_label="actions")
     for name in READS_LOG:
         groups[name].permissions.add(reading)
+    administer = Permission.objects.get(codename="administer", content_type__app_label="actions")
+    groups["admins"].permissions.add(administer)
 
 
 def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:

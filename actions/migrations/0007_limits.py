@@ -49,11 +49,11 @@ class Migration(migrations.Migration):
                 ('means', actions.models.subject.CidrField(null=True)),
                 ('level', models.CharField(choices=[('never', 'Never'), ('ask_twice', 'Ask Twice')], max_length=10)),
                 ('source', models.CharField(choices=[('floor', 'Floor'), ('derived', 'Derived'), ('admin', 'Admin')], max_length=10)),
-                ('found_by', models.CharField(default='', max_length=120)),
+                ('found_by', models.CharField(db_default='', max_length=120)),
                 ('reason', models.TextField()),
                 ('added_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ('withdrawn_at', models.DateTimeField(null=True)),
-                ('withdrawn_why', models.TextField(default='')),
+                ('withdrawn_why', models.TextField(db_default='')),
             ],
             options={
                 'db_table': 'protected_subject',

@@ -39,7 +39,7 @@ class ProtectedSubject(models.Model):
     means = CidrField(null=True)
     level = models.CharField(max_length=10, choices=Level)
     source = models.CharField(max_length=10, choices=Source)
-    found_by = models.CharField(max_length=120, default="")
+    found_by = models.CharField(max_length=120, db_default="")
     reason = models.TextField()
     added_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
@@ -49,7 +49,7 @@ class ProtectedSubject(models.Model):
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
     withdrawn_at = models.DateTimeField(null=True)
-    withdrawn_why = models.TextField(default="")
+    withdrawn_why = models.TextField(db_default="")
 
     class Meta:
         db_table = "protected_subject"
@@ -103,9 +103,7 @@ class LimitCount(models.Model):
 
     class Meta:
         db_table = "limit_count"
-        constraints = [
-            models.UniqueConstraint(fields=["bucket", "shard"], name="limit_count_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["bucket", "shard"], name="limit_count_once")]
 
 
 class RateCount(models.Model):
@@ -128,6 +126,4 @@ class Seat(models.Model):
 
     class Meta:
         db_table = "seat"
-        constraints = [
-            models.UniqueConstraint(fields=["caller", "address"], name="seat_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["caller", "address"], name="seat_once")]

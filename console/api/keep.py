@@ -19,7 +19,9 @@ from console.api.verbs import takes
 
 router = Router(tags=["operations"])
 
-_PROXIED = "A proxy stands between, so a new connection cannot be told from an old one. Nothing changed."
+_PROXIED = (
+    "A proxy stands between, so a new connection cannot be told from an old one. Nothing changed."
+)
 
 
 @router.get("/{ref}/keep", summary="The next link of the chain that shows a new connection")

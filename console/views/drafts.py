@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from actions import issue, limits, naming, prepare, reach, subjects
+from actions import issue, naming, prepare, subjects
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.catalogue._base import Action
@@ -22,10 +22,11 @@ from actions.read import StateRead
 from actions.registry import registry
 from actions.spared import last_in
 from actions.standing import Facts
-from console import hop, waiting, wording
+from console import waiting, wording
 from console.access import SignedIn, must, page, who
 from console.forms import AskForm, filled_in
 from console.views.errors import may_be_written, told_later
+from console.views.wide import proposed, reach_of
 
 
 @page
@@ -62,7 +63,7 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
     draft = Draft.objects.select_related("incident").filter(id=request.GET.get("draft", "")).first()
     if draft is None or draft.action not in request.rights.asks:
         given = {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
-        return {**given, **_proposed(request, action, given["subject"])}
+        return {**given, **proposed(request, action, given["subject"])}
     own = draft.action == action.name
     return {
         **(filled_in(action, draft.params) if own else {}),
@@ -72,16 +73,6 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
         "reason": draft.reason,
         "incident": draft.incident.ref if draft.incident else "",
     }
-
-
-def _proposed(request: SignedIn, action: Action, typed: str) -> dict[str, object]:
-    """The end that is proposed where a link asks for a ban of the very address that it is opened from."""
-    try:
-        subject = subjects.canonical(action.kind, typed)
-    except SubjectRefused:
-        return {}
-    ask = Ask(action, subject, {}, "", "", "browser", address=hop.address(request.META))
-    return filled_in(action, {"for": limits.PROPOSED}) if limits.own(ask) else {}
 
 
 def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:
@@ -168,25 +159,9 @@ def _context(made: Prepared) -> dict[str, object]:
         "confirm": made.preview.button,
         "confirm_text": _confirm_text(made),
         "oneway": action.inverse is None,
-        "reach": _reach(made.plan.subject),
+        "reach": reach_of(made.plan.subject),
         "own": made.own,
     }
-
-
-def _reach(subject: subjects.Subject) -> reach.Reach | None:
-    """What something wide would hit, counted now; None for what needs nothing typed."""
-    return reach.count(subject) if limits.to_type(subject) else None
-
-
-@page
-@require_GET
-def reach_now(request: SignedIn, draft_id: str) -> HttpResponse:
-    """The count of what a draft would hit, as it is now: its page asks for it again and again."""
-    draft = _draft(draft_id)
-    must(draft.action in request.rights.asks)
-    subject = subjects.Subject(draft.subject_kind, draft.subject_name, draft.subject_rules)
-    context = {"reach": _reach(subject), "draft": draft}
-    return render(request, "parts/reach.html", context)
 
 
 def _standing(made: Prepared) -> wording.Outcome | None:

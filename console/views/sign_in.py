@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from console import access, hop, knocking
 
@@ -52,6 +52,6 @@ def _doors(request: HttpRequest) -> list[tuple[str, str]]:
 class SignOut(LogoutView):
     """Sign out, and leave one's seat."""
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         access.leave_seat(request)
         return super().post(request, *args, **kwargs)

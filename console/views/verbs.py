@@ -45,7 +45,9 @@ def decide(request: SignedIn, ref: str, n: int) -> HttpResponse:
     """Say what a parked effect came to."""
     to, reason = request.POST.get("to", ""), " ".join(request.POST.get("reason", "")[:2000].split())
     asker = who(request)
-    return _press(request, ref, lambda key: decide_effect(asker, ref, n, to, reason, key, "browser"))
+    return _press(
+        request, ref, lambda key: decide_effect(asker, ref, n, to, reason, key, "browser")
+    )
 
 
 def _press(request: SignedIn, ref: str, write: Callable[[str], Answer]) -> HttpResponse:

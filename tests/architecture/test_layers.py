@@ -22,28 +22,32 @@ console.urls console.wsgi console.run console.management.commands.*
 console.celery
 console.api.handler
 console.api
+console.api.keep console.api.rates
 console.api.drafts console.api.verbs
 console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
+  console.views.wide
   console.pictures console.record console.forms
+console.knocking console.proof
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq
-console.example console.trial console.steps
+console.example console.trial console.steps console.derived console.ceilings
 console.hop
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+actions.keep
 actions.bell
 actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
   actions.history actions.arrivals
-  actions.now actions.overview actions.records actions.blocklists
+  actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.spared actions.keyed
-actions.undoable actions.limits actions.protected
+actions.undoable actions.limits
 actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from actions import keyring
-from console import example, world
+from console import ceilings, derived, example, world
 
 
 class Command(BaseCommand):
@@ -20,3 +20,5 @@ class Command(BaseCommand):
         if world.ensure_world(settings.HOME):
             self.stdout.write(f"example people and tokens: {settings.HOME / 'credentials.json'}")
         world.ensure_places(example.places(settings.HOME))
+        derived.sync()
+        ceilings.apply(settings.LIMITS)
