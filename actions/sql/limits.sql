@@ -252,9 +252,14 @@ BEGIN
   NEW.means := means(NEW.network);
   RETURN NEW;
 END $$;
+DO $$
+BEGIN  -- those that are there from the first migration were written before this function was there
+  IF EXISTS (SELECT FROM protected_subject WHERE means IS DISTINCT FROM means(network)) THEN
+    UPDATE protected_subject SET means = means(network) WHERE means IS DISTINCT FROM means(network);
+  END IF;
+END $$;
 CREATE OR REPLACE TRIGGER protected_subject_means BEFORE INSERT ON protected_subject
   FOR EACH ROW EXECUTE FUNCTION note_meaning();
-UPDATE protected_subject SET means = means(network) WHERE means IS DISTINCT FROM means(network);
 
 CREATE OR REPLACE FUNCTION log_protection() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

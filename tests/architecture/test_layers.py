@@ -25,8 +25,8 @@ console.api
 console.api.keep console.api.rates
 console.api.drafts console.api.verbs
 console.api.* console.views.*
+console.views.wide
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
-  console.views.wide
   console.pictures console.record console.forms
 console.knocking console.proof
 console.views.loading console.api.errors console.api.strict console.access console.wording

@@ -14,10 +14,11 @@ KEPT = (
     *("operation", "effect", "attempt", "request", "arrival", "subject", "draft", "log_event"),
     *("operation_incident", "pull", "realm", "realm_version", "realm_secret", "made_value"),
     "subject_label",
+    "protected_subject",
 )
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
-    " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at",
+    " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at keep_by",
     "effect": "id operation_id subject_id lane generation realm_id realm_version step ord capability"
     " redo desired after",
     "attempt": "id effect_id number fence worker claimed_at",
@@ -26,12 +27,13 @@ FROZEN = {
     "draft": "id caller_id action action_version subject_kind subject_name subject_rules params"
     " until span reason incident_id seen again undoes_id not_known plan plan_digest created_at",
     "subject": "id kind name rules network",
+    "protected_subject": "id kind name network level source found_by reason added_by_id added_at",
     "log_event": "id at kind operation_id number body",
 }
 # What may change, column by column; a new column is either here or frozen.
 MOVING = {
     "operation": "state settled_at verified_at ended_at end_note arrival_count last_arrival_at"
-    " event_count",
+    " event_count kept_at",
     "effect": "state fence attempts run_at lease_until doubt_until found message settled_at"
     " verified_at going_since attempts_before",
     "attempt": "call_started_at ended_at outcome found message late",
@@ -39,6 +41,7 @@ MOVING = {
     "arrival": "",
     "draft": "first_shown_at",
     "subject": "",
+    "protected_subject": "means withdrawn_by_id withdrawn_at withdrawn_why",
     "log_event": "",
 }
 COLUMNS = [(table, column) for table in FROZEN for column in FROZEN[table].split()]

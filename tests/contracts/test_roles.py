@@ -220,8 +220,11 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
+    | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
+    | {"protection", "means", "protect", "unprotect", "administers"}
+    | {"knock", "came_in", "key_known", "take_seat", "leave_seat"},
+    "worker": {"issue_end", "log_append", "last_known", "erase_values"}
+    | {"protection", "means", "asked_twice", "forget_counts"},
     "auditor": {"last_known"},
 }
 
