@@ -41,11 +41,9 @@ _HOLD_IPV4: Final = (
     (IPv6Network("64:ff9b::/96"), 96),  # NAT64: RFC 6052 §2.1
     (IPv6Network("64:ff9b:1::/48"), 96),  # NAT64 of a site: RFC 8215
     (IPv6Network("2002::/16"), 16),  # 6to4: RFC 3056 §2
-    (
-        IPv6Network("2001::/32"),
-        96,
-    ),  # Teredo: RFC 4380 §4, the client's address with every bit turned
+    (IPv6Network("2001::/32"), 96),  # Teredo: RFC 4380 §4
 )
+# Where the IPv4 address, that of the Teredo client, stands with every bit turned.
 _TURNED: Final = frozenset({IPv6Network("2001::/32")})
 
 # What is wrong with a text, the first that fits; written for the people who typed it.

@@ -101,13 +101,15 @@ ALTER TABLE effect ENABLE ALWAYS TRIGGER effect_spares_what_is_protected;
 -- holds. One row would make a queue of everybody, each waiting for the commit of the one before.
 CREATE OR REPLACE FUNCTION count_one(p_bucket text, p_ceiling int, p_since timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
-DECLARE v_shards int := CASE WHEN p_ceiling < 320 THEN 1 ELSE 16 END; v_part int := p_ceiling / v_shards;
+DECLARE
+  v_shards int := CASE WHEN p_ceiling < 320 THEN 1 ELSE 16 END;
+  v_part int := p_ceiling / v_shards; v_rest int := p_ceiling % v_shards;
 BEGIN
   UPDATE limit_count c SET used = CASE WHEN c.since < p_since THEN 1 ELSE c.used + 1 END,
                            since = greatest(c.since, p_since)
    WHERE c.bucket = p_bucket AND c.shard = (
      SELECT f.shard FROM limit_count f WHERE f.bucket = p_bucket AND f.shard < v_shards
-        AND v_part > 0 AND (f.since < p_since OR f.used < v_part)
+        AND v_part > 0 AND (f.since < p_since OR f.used < v_part + (f.shard < v_rest)::int)
       LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED);
   IF FOUND THEN
     RETURN true;
@@ -120,7 +122,7 @@ BEGIN
                            since = greatest(c.since, p_since)
    WHERE c.bucket = p_bucket AND c.shard = (
      SELECT f.shard FROM limit_count f WHERE f.bucket = p_bucket AND f.shard < v_shards
-        AND v_part > 0 AND (f.since < p_since OR f.used < v_part)
+        AND v_part > 0 AND (f.since < p_since OR f.used < v_part + (f.shard < v_rest)::int)
       ORDER BY f.shard LIMIT 1 FOR NO KEY UPDATE);
   RETURN FOUND;
 END $$;

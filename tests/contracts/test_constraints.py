@@ -156,6 +156,7 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
         *("ends_hold_one_at_a_time", "incident_request_once", "incident_number_key"),
         *("operation_incident_once", "operation_undone_once", "reading_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
+        *("protected_subject_once", "limit_count_once", "seat_once"),
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere
 
