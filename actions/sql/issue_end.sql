@@ -38,6 +38,10 @@ BEGIN
     WHEN o.state = 'superseded' AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
       AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')) THEN 'nothing of it is in place'
     WHEN v_later && ARRAY['succeeded', 'partial', 'parked'] THEN 'a later generation took the lane' END;
+  -- One that was to be kept and failed may be finished yet: then it is lifted, or ends in its time.
+  IF o.state = 'failed' AND v_later IS NULL AND o.ends_at > clock_timestamp() THEN
+    RETURN 'not_due';
+  END IF;
   IF v_why IS NOT NULL THEN
     UPDATE operation SET ended_at = clock_timestamp(), end_note = 'void' WHERE id = o.id;
     PERFORM log_numbered(o.id, 'end.void', '{"why":' || to_json(v_why) || '}');

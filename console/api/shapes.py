@@ -62,6 +62,7 @@ class UndoIn(_Strict):
     reason: str | None = Field(default=None, max_length=2000)
     incident: str | None = Field(default=None, max_length=20)
     not_known: Literal["include", "leave"] | None = None
+    confirm: str = Field(default="", max_length=80)
 
 
 class KeepIn(_Strict):

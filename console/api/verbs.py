@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -92,7 +93,7 @@ def undo_it(request: HttpRequest, ref: str) -> HttpResponse:
         ask = undo.ask_of(
             told, reason, key, "api", incident=incident, not_known=body.not_known or ""
         )
-        return issue.submit(bearer(request), ask)
+        return issue.submit(bearer(request), replace(ask, confirm=body.confirm))
 
     return _done(request, write)
 

@@ -159,7 +159,7 @@ def _context(made: Prepared) -> dict[str, object]:
         "confirm": made.preview.button,
         "confirm_text": _confirm_text(made),
         "oneway": action.inverse is None,
-        "reach": reach_of(made.plan.subject),
+        "reach": None if action.takes_back else reach_of(made.plan.subject),
         "own": made.own,
     }
 

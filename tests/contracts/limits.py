@@ -88,3 +88,23 @@ def seated(console: Console, username: str, address: str) -> Iterator[None]:
             yield
         finally:
             at.execute("DELETE FROM seat WHERE address = %s", [address])
+
+
+@contextlib.contextmanager
+def loopback_is_like_any_other(console: Console) -> Iterator[None]:
+    """Nothing of 127.0.0.0/8 is protected meanwhile: from there the tests come."""
+    held = console.rows(
+        "SELECT id FROM protected_subject WHERE network && '127.0.0.0/8' AND withdrawn_at IS NULL"
+    )
+    with console.database() as at:
+        for (number,) in held:
+            withdraw(at, number)
+        try:
+            yield
+        finally:
+            at.execute(
+                "INSERT INTO protected_subject (kind, name, network, level, source, found_by, reason)"
+                " SELECT kind, name, network, level, source, found_by, reason FROM protected_subject"
+                " WHERE id = ANY(%s)",
+                [[number for (number,) in held]],
+            )

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import ends, issue, keep, protect, subjects
+from actions import ends, finish, issue, keep, protect, subjects
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.errors import Refusal, SubjectRefused
-from tests.contracts.inside import Still, ask, ban, lift, refused, tampering
+from tests.contracts.inside import Still, ask, ban, lift, refused, tampering, without_groups
 from tests.contracts.limits import (
     NEVER,
     NO_NETWORK,
@@ -162,7 +162,7 @@ def test_what_covers_or_lies_within_what_is_protected_is_refused_before_what_sta
         assert told(still, lift(address, seen=1)).disposition == "created", (
             "giving back is never refused"
         )
-    assert told(still, ban(address)).disposition == "created"
+    assert told(still, ban(address, seen=2)).disposition == "created"
 
 
 def test_what_asks_twice_waits_for_a_second_person_who_cannot_be_asked_yet(
@@ -197,8 +197,6 @@ def test_what_is_protected_since_it_was_asked_for_is_not_sent(still: Still, name
         assert (state, still.listed(name)) == ("failed", False)
         assert "protected" in message
         assert "the payroll must go out" in message
-        from actions import finish
-
         ref = still.value("SELECT ref FROM operation WHERE id = %s", operation)
         with still.acting("web"):
             no = finish.finish(still.who(), ref, uuid.uuid4().hex, "api")
@@ -433,6 +431,17 @@ def time_is_over(still: Still, operation: int) -> None:
         at.execute("UPDATE operation SET keep_by = now() WHERE id = %s", [operation])
 
 
+def lift_of(still: Still, name: str) -> int:
+    """The one lift of a network."""
+    lifts = still.rows(
+        "SELECT o.id FROM operation o JOIN subject s ON s.id = o.subject_id WHERE s.name = %s"
+        " AND o.action = 'lift-ban'",
+        name,
+    )
+    assert len(lifts) == 1
+    return int(lifts[0][0])
+
+
 def test_unless_it_is_kept_it_ends_by_itself(still: Still, name: str) -> None:
     operation, _ = own_ban(still, name)
     still.deliver(operation)
@@ -442,11 +451,8 @@ def test_unless_it_is_kept_it_ends_by_itself(still: Still, name: str) -> None:
     time_is_over(still, operation)
     with still.acting("worker"):
         assert ends.end_due() >= 1
-    lifted, reason = still.rows(
-        "SELECT o.id, o.reason FROM operation o JOIN subject s ON s.id = o.subject_id WHERE s.name = %s"
-        " AND o.action = 'lift-ban'",
-        name,
-    )[0]
+    lifted = lift_of(still, name)
+    reason = still.value("SELECT reason FROM operation WHERE id = %s", lifted)
     still.deliver(lifted)
     assert not still.listed(name)
     assert "Nobody said on a new connection" in reason
@@ -470,6 +476,27 @@ def test_kept_by_a_new_connection_it_stays_until_its_end(still: Still, name: str
         ends.end_due()
     assert still.value("SELECT ended_at FROM operation WHERE id = %s", operation) is None
     assert still.listed(name)
+
+
+def test_one_that_failed_and_is_finished_late_is_lifted_all_the_same(
+    still: Still, name: str
+) -> None:
+    operation, ref = own_ban(still, name)
+    with without_groups(still, "ana"):
+        still.deliver(operation)
+    assert still.state(operation) == "failed"
+    time_is_over(still, operation)
+    with still.acting("worker"):
+        ends.end_due()
+    assert still.value("SELECT ended_at FROM operation WHERE id = %s", operation) is None
+    with still.acting("web"):
+        assert finish.finish(still.who(), ref, uuid.uuid4().hex, "api").disposition == "resumed"
+    still.deliver(operation)
+    assert still.listed(name)
+    with still.acting("worker"):
+        ends.end_due()
+    still.deliver(lift_of(still, name))
+    assert not still.listed(name)
 
 
 def test_it_is_not_kept_when_it_is_too_late_or_before_a_firewall_has_it(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import socket
@@ -21,9 +20,9 @@ from tests.contracts.limits import (
     NOT_TEXT,
     TOO_WIDE,
     limit,
+    loopback_is_like_any_other,
     protected,
     seated,
-    withdraw,
 )
 
 KEY = re.compile(r'name="(?:key|proof)" value="([^"]+)"')
@@ -251,26 +250,6 @@ def test_the_page_says_why_nothing_protected_can_be_drafted(
 
 
 # One's own address.
-
-
-@contextlib.contextmanager
-def loopback_is_like_any_other(console: Console) -> Iterator[None]:
-    """Nothing of 127.0.0.0/8 is protected meanwhile: from there the tests come."""
-    held = console.rows(
-        "SELECT id FROM protected_subject WHERE network && '127.0.0.0/8' AND withdrawn_at IS NULL"
-    )
-    with console.database() as at:
-        for (number,) in held:
-            withdraw(at, number)
-        try:
-            yield
-        finally:
-            at.execute(
-                "INSERT INTO protected_subject (kind, name, network, level, source, found_by, reason)"
-                " SELECT kind, name, network, level, source, found_by, reason FROM protected_subject"
-                " WHERE id = ANY(%s)",
-                [[number for (number,) in held]],
-            )
 
 
 def over_one_line(console: Console, token: str, path: str) -> tuple[dict[str, Any], bool]:
