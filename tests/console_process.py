@@ -48,7 +48,12 @@ class Console:
         self.url = ""
 
     def start(self) -> Console:
-        env = {**os.environ, "STEADYHAND_HOME": str(self.home), "PORT": "0", "STEADYHAND_LIMITS": ROOMY}
+        env = {
+            **os.environ,
+            "STEADYHAND_HOME": str(self.home),
+            "PORT": "0",
+            "STEADYHAND_LIMITS": ROOMY,
+        }
         env |= self.env
         if "LEASE_SECONDS" in self.env:  # shorter than a call may take
             env.setdefault("SILENCED_SYSTEM_CHECKS", "actions.E001")

@@ -192,7 +192,10 @@ MUTANTS = (
         SQL,
         "    IF NOT count_one(r.bucket, r.ceiling, v_since) THEN",
         "    IF count_one(r.bucket, r.ceiling, v_since) IS NULL THEN",
-        (STILL + "test_who_reaches_a_ceiling_is_told_when_to_come_again_and_what_stands_is_told_always",),
+        (
+            STILL
+            + "test_who_reaches_a_ceiling_is_told_when_to_come_again_and_what_stands_is_told_always",
+        ),
     ),
     Mutant(
         "a token has a ceiling",
@@ -213,7 +216,10 @@ MUTANTS = (
         SQL,
         "(l.scope = 'person' AND c.kind = 'person')",
         "l.scope = 'person'",
-        (STILL + "test_who_reaches_a_ceiling_is_told_when_to_come_again_and_what_stands_is_told_always",),
+        (
+            STILL
+            + "test_who_reaches_a_ceiling_is_told_when_to_come_again_and_what_stands_is_told_always",
+        ),
     ),
     Mutant(
         "each shard has its part of the ceiling and no more",
