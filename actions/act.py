@@ -248,6 +248,7 @@ def _answer(case: Case, decision: Decision, arrival: uuid.UUID) -> Answer:
         operation=told,
         superseded_by=now.superseded_by if now else None,
         overlaps=now.overlaps if now else (),
+        retry_after=None,
         sees=rights(case.seen.caller_id).sees,
     )
 

@@ -15,7 +15,7 @@ from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import Sight, rights
 from actions.standing import Facts, Overlap, Standing
 
-DID = frozenset({"created", "resumed", "cancelled", "decided", "approved", "declined"})
+DID = frozenset({"created", "resumed", "cancelled", "decided", "approved", "declined", "kept"})
 """Dispositions of what a request made happen."""
 
 
@@ -36,6 +36,7 @@ class Answer:
     overlaps: tuple[Overlap, ...]
     read_at: str | None  # when what is told was last looked at; None: not since it settled
     sees: Sight  # of what is named here, what the asker may see
+    retry_after: int | None  # seconds after which a limit is over
 
     @property
     def changed(self) -> bool:
@@ -79,6 +80,7 @@ def of_written(
         superseded_by=later,
         overlaps=seen.overlaps,
         read_at=read_at,
+        retry_after=decision.retry_after,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -108,6 +110,7 @@ def of_lost(
         superseded_by=later,
         overlaps=seen.overlaps,
         read_at=read_at,
+        retry_after=decision.retry_after,
         sees=_sees(ask, seen, told, later),
     )
 
@@ -188,6 +191,8 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "verified_at": None,
         "ended_at": None,
         "end_note": "",
+        "keep_by": _keep_by(decision, written),
+        "kept_at": None,
         "arrivals": 1,
         "last_arrival_at": at,
         "incidents": [ask.incident] if ask.incident is not None else [],
@@ -197,6 +202,10 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         ],
         **_new_approvals(decision, made, written),
     }
+
+
+def _keep_by(decision: Decision, written: Written) -> str | None:
+    return moment(written.at + timedelta(seconds=decision.keep_for)) if decision.keep_for else None
 
 
 def _new_approvals(decision: Decision, made: Plan, written: Written) -> Facts:
@@ -231,7 +240,7 @@ def _new_effect(effect: PlannedEffect, made: Plan, realm: RealmNow, held: bool) 
 
 
 _STATUS = {"created": 201, "existing": 200, "resumed": 200, "cancelled": 200, "decided": 200}
-_STATUS |= {"approved": 200, "declined": 200}
+_STATUS |= {"approved": 200, "declined": 200, "kept": 200}
 _STATUS |= {"key_reused": 422, "stale": 412, "conflict": 409, "too_soon": 409, "refused": 403}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv4Address, IPv6Address
 from uuid import UUID
 
 from actions import keys, plan
@@ -53,6 +54,9 @@ class Ask:
     again: bool = False
     draft: DraftGiven | None = None
     undoes: Undoes | None = None
+    # How it came, which its key does not stand for: from where, and what was typed to confirm it.
+    address: IPv4Address | IPv6Address | None = None
+    confirm: str = ""
 
     def fingerprint(self) -> bytes:
         """What the key stands for: everything that was asked, as it was asked."""
@@ -95,6 +99,8 @@ class Decision:
     replayed: bool = False
     needs: Needs = field(default_factory=Needs)  # the approvals that what is made needs
     break_glass: UUID | None = None  # under which it waits for none of them
+    keep_for: int | None = None  # seconds in which who asks must say that they are still there
+    retry_after: int | None = None  # seconds after which a limit is over
 
     @property
     def waits(self) -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from actions import approvals, awaited, mended, plan, spared, states, undoable
+from actions import approvals, awaited, limits, mended, plan, spared, states, undoable
 from actions.approvals import Needs, waits
 from actions.ask import Ask, Decision, done_by
-from actions.catalogue._base import Action, Intent, Relation
+from actions.catalogue._base import Intent, Relation
 from actions.keyed import by_key
 from actions.standing import Facts, Standing, intent_of
 from actions.subjects import width_refusal
@@ -55,8 +55,8 @@ def consider(ask: Ask, seen: Standing) -> Case:
     realms, left = spared.reached(ask, seen, intent)
     planned = plan.make(ask.action, ask.subject, intent, realms)
     standing, failed = seen.standing, mended.failed(seen)
-    relation = _relation(ask.action, standing, intent, planned, seen)
-    finishes = _relation(ask.action, failed, intent, planned, seen) is Relation.COVERED
+    relation = _relation(ask, standing, intent, planned, seen)
+    finishes = _relation(ask, failed, intent, planned, seen) is Relation.COVERED
     if relation is not Relation.COVERED and finishes:
         # A failed operation changed nothing; but whoever asks for the same again means to finish it.
         standing, relation = failed, Relation.COVERED
@@ -72,17 +72,17 @@ def consider(ask: Ask, seen: Standing) -> Case:
     needs = approvals.needs(seen.approval_rules, ask.subject, where)
     beyond = ask.again or relation is not Relation.COVERED
     waiting = seen.newest if beyond and waits(seen.newest) else None
-    to_waiting = _relation(ask.action, waiting, intent, planned, seen)
+    to_waiting = _relation(ask, waiting, intent, planned, seen)
     return Case(ask, seen, intent, planned, standing, relation, drift, left, needs, to_waiting)
 
 
 def _relation(
-    action: Action, standing: Facts | None, intent: Intent, planned: plan.Plan, seen: Standing
+    ask: Ask, standing: Facts | None, intent: Intent, planned: plan.Plan, seen: Standing
 ) -> Relation | None:
     if standing is None:
         return None
-    stands = replace(intent_of(standing), read=seen.read)
-    relation = action.compare(stands, intent, seen.now)
+    stands = replace(limits.sure(intent_of(standing), standing, ask), read=seen.read)
+    relation = ask.action.compare(stands, intent, seen.now)
     if relation is not Relation.COVERED:
         return relation
     has = {(e["realm_id"], e["step"]) for e in standing["effects"]}
@@ -262,6 +262,8 @@ def _limits(case: Case) -> Decision | None:
         return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
         return _refused("no_realm", NO_REALM, 403)
+    if limited := limits.of_width(case.ask, case.intent):
+        return limited
     standing = case.standing
     if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
         return _refused(
@@ -283,7 +285,12 @@ def _create(case: Case) -> Decision:
     if case.ask.again:
         because = f"again after @{case.seen.generation}"
     made = Decision("created", "", "", 201, plan=case.plan, on_lane=True, because=because)
-    return replace(made, needs=case.needs, break_glass=case.seen.break_glass)
+    return replace(
+        made,
+        needs=case.needs,
+        break_glass=case.seen.break_glass,
+        keep_for=limits.keep_for(case.ask),
+    )
 
 
 def _refused(code: str, what: str, status: int) -> Decision:
@@ -315,6 +322,8 @@ def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     that, too, is told only to those who may ask.
     """
     if decision := by_key(ask, seen, fingerprint) or may_not(ask, seen):
+        return decision
+    if decision := limits.protected(ask, seen.protection):
         return decision
     case = consider(ask, seen)
     for rule in _UNDO_RULES if ask.undoes else _RULES:

@@ -10,9 +10,9 @@ import psycopg
 from django.db import IntegrityError, connection
 from psycopg.rows import dict_row, tuple_row
 
-TRY_AGAIN = frozenset({"SH001", "SH004", "40001", "40P01"})
-"""Somebody else was first, a rule of approvals says no by now, a serialization failure, a deadlock:
-nothing was written, look again."""
+TRY_AGAIN = frozenset({"SH001", "SH004", "SH005", "40001", "40P01"})
+"""Somebody else was first, a rule of approvals says no by now, it is protected since, a serialization
+failure, a deadlock: nothing was written, look again."""
 
 
 def one(sql: str, params: Mapping[str, object]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from actions import database, keys, log, plan
@@ -75,9 +76,9 @@ def end_due() -> int:
     """Issue the end of everything whose time is over; how many were issued or found void."""
     if held():
         return 0
-    due = Operation.objects.filter(
-        ends_at__lte=Now(), ends_at__isnull=False, ended_at__isnull=True
-    ).select_related("subject")
+    over = Q(ends_at__lte=Now(), ends_at__isnull=False)
+    unkept = Q(keep_by__lte=Now(), keep_by__isnull=False, kept_at__isnull=True)
+    due = Operation.objects.filter(over | unkept, ended_at__isnull=True).select_related("subject")
     console = Caller.objects.only("id").filter(kind=Caller.Kind.CONSOLE).first()
     if console is None:
         return 0
@@ -99,7 +100,10 @@ def _params(
     name, values = ending
     action = registry.action(name)
     planned = _plan(operation, action, values)
-    reason = f"The time of {operation.ref} is over: {operation.reason}"
+    why = f"The time of {operation.ref} is over"
+    if operation.keep_by and not operation.kept_at:
+        why = f"Nobody said on a new connection that {operation.ref} cut nobody off"
+    reason = f"{why}: {operation.reason}"
     ref = keys.new_ref("op")
     newest = Operation.objects.filter(subject=operation.subject, lane=operation.lane).latest(
         "generation"

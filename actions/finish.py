@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actions import states
+from actions import limits, states
 from actions.act import Case, Verb, act
 from actions.answer import Answer
 from actions.ask import Decision, done_by
@@ -68,6 +68,9 @@ def _not_now(case: Case) -> Decision | None:
             "Ask for it anew: that waits for those who can approve.",
             403,
         )
+    subject = Subject(case.told["kind"], case.told["name"], RULES)
+    if no := limits.protected_from(case.told["desired"], subject, case.seen.protection):
+        return no
     if too_wide := width_refusal(Subject(case.told["kind"], case.told["name"], RULES)):
         return _refused(too_wide.code, too_wide.message, 403)
     there = {realm.id for realm in case.seen.realms}

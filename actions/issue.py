@@ -10,13 +10,14 @@ import hmac
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import psycopg
 from django.db import InterfaceError, OperationalError, connection
 
-from actions import database, keys, read
+from actions import database, keys, limits, read
 from actions.answer import Answer, Written, of_lost, of_written
 from actions.ask import Ask, Decision
 from actions.compare import decide
@@ -41,6 +42,7 @@ class Who:
     caller: uuid.UUID | None = None
     token_prefix: str = ""
     token_digest: bytes = b""
+    address: IPv4Address | IPv6Address | None = None  # from where, as the door knows it
 
 
 def submit(who: Who, ask: Ask, wait: read.Wait | None = None) -> Answer:
@@ -50,6 +52,7 @@ def submit(who: Who, ask: Ask, wait: read.Wait | None = None) -> Answer:
 
     Raises ParamsRefused, Unauthenticated, and NotRecorded when the database cannot be reached.
     """
+    ask = replace(ask, address=who.address)
     return surely(
         lambda arrival: _passes(who, ask, arrival, wait),
         lambda arrival: _written_before(who, ask, arrival),
@@ -119,7 +122,11 @@ def _passes(who: Who, ask: Ask, arrival: uuid.UUID, wait: read.Wait | None) -> A
                 decision = decide(ask, seen, fingerprint)
             wait = None  # once for a request, however often it is decided
         point("issue.decided")
-        made = _write(ask, seen, decision, arrival, fingerprint)
+        try:
+            made = _write(ask, seen, decision, arrival, fingerprint)
+        except limits.Reached as reached:
+            decision = limits.told(reached)
+            made = _write(ask, seen, decision, arrival, fingerprint)
         point("issue.written")
         if made is not None:
             return of_written(ask, seen, decision, arrival, made)
@@ -166,7 +173,8 @@ SELECT verdict, operation, at, arrivals FROM issue(
   %(decided_on)s::int, %(decided_state)s::text, %(ref)s::text, %(action)s::text,
   %(action_version)s::int, %(desired)s::jsonb, %(span)s::int, %(ends_at)s::timestamptz,
   %(digest)s::bytea, %(reason)s::text, %(because)s::text, %(again_of)s::int, %(draft)s::text,
-  %(effects)s::jsonb, %(undoes)s::bigint, %(approvals)s::jsonb, %(break_glass)s::uuid)
+  %(effects)s::jsonb, %(undoes)s::bigint, %(approvals)s::jsonb, %(break_glass)s::uuid,
+  %(keep_for)s::int)
 """
 
 
@@ -188,6 +196,7 @@ def written(statement: str, params: Mapping[str, object]) -> dict[str, Any] | No
     except psycopg.Error as error:
         if error.sqlstate in database.TRY_AGAIN:
             return None
+        limits.raise_reached(error)
         error.while_writing = True  # type: ignore[attr-defined]  # read by surely above
         raise
     return None if row["verdict"] == "moved" else row
@@ -228,7 +237,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
     if made is None:
         nothing = ("ref", "action", "action_version", "desired", "span", "ends_at", "digest")
         rest = ("reason", "because", "again_of", "draft", "effects", "undoes", "break_glass")
-        return {**dict.fromkeys((*nothing, *rest)), "approvals": "[]"}
+        return {**dict.fromkeys((*nothing, *rest, "keep_for")), "approvals": "[]"}
     return {
         "ref": keys.new_ref("op"),
         "action": made.action,
@@ -245,6 +254,7 @@ def _made(ask: Ask, decision: Decision, seen: Standing) -> dict[str, Any]:
         "undoes": ask.undoes.operation if ask.undoes else None,
         "approvals": dumps(decision.needs.rows),
         "break_glass": decision.break_glass,
+        "keep_for": decision.keep_for,
     }
 
 
@@ -278,6 +288,8 @@ def _event(
             event["approvals"] = decision.needs.rows
         if decision.break_glass:
             event["break_glass"] = str(decision.break_glass)
+        if decision.keep_for:
+            event["keep_for"] = decision.keep_for
     elif decision.told is None:
         event |= {"action": ask.action.name, "subject": f"{ask.subject.kind}/{ask.subject.name}"}
     return event

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import break_glass, ends, outbox, reconcile, values
+from actions import break_glass, database, ends, outbox, reconcile, values
 from actions.bell import Bell
 from actions.hands import Hands
 from actions.models import Heartbeat
@@ -122,6 +122,11 @@ class Keeper:
             log.warning("no goodbye: %s", type(error).__name__)
 
 
+def forget_counts() -> None:
+    """Forget what was counted and is of no more use."""
+    database.value("SELECT forget_counts()", {})
+
+
 _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     outbox.expire_leases,
     outbox.expire_unapproved,  # before ends: what waits past its own end is not ended but over
@@ -130,6 +135,7 @@ _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     break_glass.end_due,
     outbox.roll_up_unseen,
     values.erase_due,
+    forget_counts,
 )
 
 

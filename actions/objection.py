@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from actions import database
+from actions import database, limits
 from actions.catalogue._base import Intent
 from actions.models import Effect, Operation
 from actions.plan import Plan, PlannedEffect
 from actions.policy import granted
+from actions.protection import protection_of
 from actions.subjects import Subject
 
 _STILL_MAY = f"""
@@ -37,7 +38,25 @@ def objection(effect: Effect) -> str | None:
         return "Who asked for this may no longer ask for it."
     if not database.value("SELECT approvals_stand(%(operation)s)", {"operation": operation.id}):
         return "What let it run is no longer so: an approval was given by somebody who may not now."
-    return None
+    return _protected_since(effect)
+
+
+_PROTECTION = """
+SELECT protection(s.kind, s.name, s.network, o.requested_by_id) AS found, asked_twice(o.id) AS agreed
+  FROM operation o JOIN subject s ON s.id = o.subject_id WHERE o.id = %(operation)s
+"""
+
+
+def _protected_since(effect: Effect) -> str | None:
+    """Asked again: what it would hit may have been protected since. What gives back is always sent."""
+    if limits.gives_back(effect.desired):
+        return None
+    row = database.one(_PROTECTION, {"operation": effect.operation_id})
+    found = protection_of(row["found"])
+    subject = effect.operation.subject
+    return limits.why_not_now(
+        Subject(subject.kind, subject.name, subject.rules), found, row["agreed"]
+    )
 
 
 def _plan_digest(operation: Operation) -> bytes:

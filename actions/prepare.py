@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from actions import keys, naming, read, sight
+from actions import keys, limits, naming, read, sight
 from actions.approvals import Needs
 from actions.ask import Ask, Decision, DraftGiven, Undoes
 from actions.catalogue._base import Preview, Relation
@@ -41,6 +41,7 @@ class Prepared:
     in_force: str
     needs: Needs  # the approvals that the rules ask for
     state_read: list[read.StateRead]
+    own: bool = False  # whether it might cut off who looks at it
 
 
 def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
@@ -49,6 +50,8 @@ def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
     Raises Refusal when it may not be asked for, or could never be issued, as confirming would say.
     """
     seen = admit(who, look(look_at(who, ask)))
+    # What must be typed is typed when it is confirmed.
+    ask = replace(ask, address=who.address, confirm=limits.to_type(ask.subject))
     # The guard of a draft is the generation that its preview shows, unless the caller gave one.
     ask = _seen(ask, seen)
     case = consider(ask, seen)
@@ -133,7 +136,8 @@ def find(draft_id: str, viewer: Callable[[], UUID]) -> Draft:
 
 def revisit(who: Who, draft: Draft, wait: read.Wait | None = None) -> Prepared:
     """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
-    ask = ask_of(draft, "preview")
+    wanted = limits.to_type(Subject(draft.subject_kind, draft.subject_name, draft.subject_rules))
+    ask = replace(ask_of(draft, "preview"), address=who.address, confirm=wanted)
     seen = admit(who, look(look_at(who, ask)))
     if (
         not seen.may_ask
@@ -158,7 +162,9 @@ def _pairs(plan: Plan) -> list[read.Pair]:
 
 
 def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
-    given = ask if ask.draft else ask_of(draft, "preview")
+    given = ask
+    if ask.draft is None:
+        given = replace(ask_of(draft, "preview"), address=ask.address, confirm=ask.confirm)
     case = consider(given, seen)
     standing = case.standing
     return Prepared(
@@ -177,6 +183,7 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
             _pairs(case.plan),
             {realm.id: realm.connector for realm in seen.realms},
         ),
+        own=limits.own(given),
     )
 
 

@@ -17,6 +17,7 @@ from actions import database, sight, states, subjects
 from actions.approvals import Rule, moved_to, rules_of
 from actions.catalogue._base import Action, Intent
 from actions.plan import RealmNow, connectors_for
+from actions.protection import Protection, protection_of
 from actions.subjects import Subject
 
 type Facts = dict[str, Any]
@@ -107,6 +108,7 @@ class Standing:
     incident_closed: bool = False
     approval_rules: tuple[Rule, ...] = ()  # those that may apply to the action
     break_glass: UUID | None = None  # what the caller goes alone under
+    protection: Protection | None = None
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -312,6 +314,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         incident_closed=bool(row["incident_closed"]),
         approval_rules=rules_of(row["approval_rules"]),
         break_glass=row["break_glass"],
+        protection=protection_of(row["protected"]),
     )
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, cast
 
 from django.contrib.auth.decorators import login_required
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.views.decorators.cache import never_cache
 
 from actions import break_glass
+from actions.issue import Who
 from actions.models import Caller
 from actions.policy import Rights, rights
+from console import hop
 
 
 class SignedIn(HttpRequest):
@@ -42,6 +47,7 @@ def page[**P](
     @wraps(view)
     def guarded(request: Any, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         rights_of(request)
+        take_seat(request)
         return view(request, *args, **kwargs)
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponseBase]", guarded)
@@ -64,5 +70,40 @@ def page_context(request: HttpRequest) -> dict[str, object]:
         "can_ask": bool(has.asks),
         "can_look_on": has.administers or has.reads_log,
         "can_give_rights": has.gives_rights,
+        "can_administer": has.administers,
         "break_glass": break_glass.open_for(user.pk),
     }
+
+
+def who(request: HttpRequest) -> Who:
+    """Who asks at the pages, and from where."""
+    return Who(caller=request.user.pk, address=hop.address(request.META))
+
+
+_sat: dict[tuple[Any, hop.Address], float] = {}
+_SIT_AGAIN = 60.0
+
+
+def take_seat(request: HttpRequest) -> None:
+    """Note, about once a minute, where somebody signed in works from: it is asked twice before a ban."""
+    address = hop.address(request.META)
+    if (
+        address is None
+        or time.monotonic() - _sat.get((request.user.pk, address), -1e9) < _SIT_AGAIN
+    ):
+        return
+    if len(_sat) > 10_000:
+        _sat.clear()
+    # A page is shown even where nothing can be written down just now.
+    with suppress(DatabaseError, InterfaceError), connection.cursor() as cursor:
+        cursor.execute("SELECT take_seat(%s::uuid, %s::inet)", [request.user.pk, str(address)])
+        _sat[request.user.pk, address] = time.monotonic()
+
+
+def leave_seat(request: HttpRequest) -> None:
+    """Somebody signed out there."""
+    address = hop.address(request.META)
+    if request.user.is_authenticated and address is not None:
+        _sat.pop((request.user.pk, address), None)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT leave_seat(%s::uuid, %s::inet)", [request.user.pk, str(address)])

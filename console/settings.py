@@ -195,6 +195,12 @@ SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 # How many effects a keeper delivers at once, where no worker does.
 KEEPER_HANDS = env.int("KEEPER_HANDS", default=4)
 
+# The proxy that is believed, by its own network, when it says who is behind it: the last hop alone.
+TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
+
+# Ceilings and rates to set at each start, such as person=500/3600; see `manage.py limit`.
+LIMITS = env.str("STEADYHAND_LIMITS", default="")
+
 # Networks that may pull the lists without a token, such as the firewalls'.
 LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])
 

@@ -1,6 +1,5 @@
 """Where everything is."""
 
-from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 from django.views.decorators.http import require_safe
 
@@ -15,20 +14,24 @@ from console.views import (
     health,
     incident,
     incidents,
+    keep,
     lists,
     log,
     operations,
     people,
+    protected,
+    sign_in,
     subjects,
     tokens,
     values,
     verbs,
+    wide,
 )
 
 urlpatterns = [
     path("", board.board, name="board"),
-    path("sign-in", LoginView.as_view(redirect_authenticated_user=True), name="sign-in"),
-    path("sign-out", LogoutView.as_view(), name="logout"),
+    path("sign-in", sign_in.SignIn.as_view(), name="sign-in"),
+    path("sign-out", sign_in.SignOut.as_view(), name="logout"),
     path("incidents/new", incidents.new, name="incident-new"),
     path("incidents", incidents.index, name="incidents"),
     path("incidents/<str:ref>", incident.show, name="incident"),
@@ -39,6 +42,7 @@ urlpatterns = [
     path("actions/<slug:name>", catalogue.show, name="action"),
     path("actions/<slug:name>/new", drafts.new, name="draft-new"),
     path("drafts/<str:draft_id>", drafts.show, name="draft"),
+    path("drafts/<str:draft_id>/reach", wide.reach_now, name="draft-reach"),
     path("drafts/<str:draft_id>/run", drafts.run, name="draft-run"),
     path("operations", operations.index, name="operations"),
     path("operations/<str:ref>", operations.show, name="operation"),
@@ -49,6 +53,7 @@ urlpatterns = [
     path("operations/<str:ref>/finish", verbs.finish, name="operation-finish"),
     path("operations/<str:ref>/cancel", verbs.cancel, name="operation-cancel"),
     path("operations/<str:ref>/undo", verbs.undo_it, name="operation-undo"),
+    path("operations/<str:ref>/keep", keep.keep_it, name="operation-keep"),
     path("operations/<str:ref>/effects/<int:n>/decide", verbs.decide, name="effect-decide"),
     path("approvals", approvals.index, name="approvals"),
     path("approvals/<str:ref>", approvals.show, name="approval"),
@@ -59,6 +64,8 @@ urlpatterns = [
     path("subjects/<slug:kind>/<path:name>", subjects.show, name="subject"),
     path("lists", lists.index, name="lists"),
     path("lists/<str:name>.txt", require_safe(lists.pull), name="list"),
+    path("protected", protected.index, name="protected"),
+    path("protected/<int:number>/withdraw", protected.withdraw, name="protected-withdraw"),
     path("log", log.index, name="log"),
     path("people", people.index, name="people"),
     path("people/new", people.new, name="person-new"),

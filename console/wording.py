@@ -211,6 +211,11 @@ def _detail(told: Facts) -> list[str]:
             "Once the cause is mended, ask again or press Finish: only what is unfinished runs."
         )
     lines += approval_words.lines(told)
+    if told.get("keep_by") and not told.get("kept_at") and not told["ended_at"]:
+        lines.append(
+            f"It takes in the address it was asked from. It ends by itself at {clock(told['keep_by'])}"
+            ", unless who asked says by a new connection that they can still come in."
+        )
     if told["state"] == "cancelled":
         lines.append("It was withdrawn before anything was sent.")
     if told["state"] == "expired":
@@ -281,6 +286,16 @@ _BY_CODE = {
     "approval_not_too_late": "Not done: it is too late",
     "approval_of_this_plan": "Not done: this is not what you were shown",
     "needs_approval": "Not done: this needs approval now",
+    "protected": "Not done: this is never acted on",
+    "protected_ask_twice": "Not done: this needs a second person",
+    "type_to_confirm": "Not done: type what you mean to hit",
+    "own_address": "Not done: this takes in your own address",
+    "limit_per_person": "Not done: you have asked for as much as one person may",
+    "limit_per_token": "Not done: too much was asked for in this time",
+    "limit_per_console": "Not done: too much was asked for in this time",
+    "new_connection": "Not kept: this did not come by a new connection",
+    "not_in_force": "Not kept: it is not in force yet",
+    "too_late": "Not kept: it is too late",
 }
 
 

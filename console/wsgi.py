@@ -8,6 +8,7 @@ from django.core.handlers.wsgi import WSGIHandler
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 django.setup(set_prefix=False)
 
+from console import hop  # noqa: E402 - needs the settings
 from console.api.handler import ApiHandler  # noqa: E402 - needs the settings
 
 pages, api = WSGIHandler(), ApiHandler()
@@ -15,5 +16,6 @@ pages, api = WSGIHandler(), ApiHandler()
 
 def application(environ, start_response):  # type: ignore[no-untyped-def]  # as PEP 3333 has it
     """Answer one request."""
+    hop.settle(environ)
     door = api if environ.get("PATH_INFO", "").startswith("/api/") else pages
     return door(environ, start_response)

@@ -51,6 +51,12 @@ class Migration(migrations.Migration):
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
             may_see_realm=granted("realm", "see_realm", "m.id", "look.caller", "v_see_realm"),
         ),
+        sql(
+            "limits.sql",
+            holds_ipv4=subjects.holds_ipv4_sql(),
+            floor4=str(subjects.FLOOR[4]),
+            floor6=str(subjects.FLOOR[6]),
+        ),
         sql("issue.sql"),
         sql("issue_end.sql"),
         sql("values.sql"),

@@ -8,6 +8,7 @@ from actions.models.effect import Attempt, Effect
 from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
 from actions.models.incident import Incident, IncidentEntry, IncidentMember
 from actions.models.keeper import EndsHold, Heartbeat
+from actions.models.limits import LimitCount, LimitRule, ProtectedSubject, RateCount, Seat
 from actions.models.log import LogEvent
 from actions.models.operation import Operation, OperationIncident
 from actions.models.reading import Reading
@@ -42,11 +43,15 @@ __all__ = [
     "Incident",
     "IncidentEntry",
     "IncidentMember",
+    "LimitCount",
+    "LimitRule",
     "LogEvent",
     "MadeValue",
     "Operation",
     "OperationIncident",
+    "ProtectedSubject",
     "Pull",
+    "RateCount",
     "Reading",
     "Realm",
     "RealmGroupGrant",
@@ -54,6 +59,7 @@ __all__ = [
     "RealmUserGrant",
     "RealmVersion",
     "Request",
+    "Seat",
     "Subject",
     "SubjectLabel",
 ]

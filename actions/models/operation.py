@@ -55,6 +55,9 @@ class Operation(models.Model):
     verified_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
     end_note = models.CharField(max_length=20, default="")
+    # A ban that may cut off who asked for it: it ends then, unless they say that they are still there.
+    keep_by = models.DateTimeField(null=True)
+    kept_at = models.DateTimeField(null=True)
     arrival_count = models.IntegerField()
     last_arrival_at = models.DateTimeField()
     event_count = models.IntegerField()
@@ -86,12 +89,21 @@ class Operation(models.Model):
                 | (~Q(approvals=[]) & Q(approve_by__isnull=False, approved_at__isnull=True)),
                 name="operation_waits_for_somebody",
             ),
+            models.CheckConstraint(
+                condition=Q(keep_by__isnull=True) | Q(ends_at__isnull=False),
+                name="operation_to_be_kept_has_an_end",
+            ),
         ]
         indexes = [
             models.Index(
                 fields=["ends_at"],
                 name="operation_ends_due",
                 condition=Q(ends_at__isnull=False, ended_at__isnull=True),
+            ),
+            models.Index(
+                fields=["keep_by"],
+                name="operation_to_be_kept",
+                condition=Q(keep_by__isnull=False, kept_at__isnull=True, ended_at__isnull=True),
             ),
             models.Index(
                 fields=["requested_at"],

@@ -18,7 +18,7 @@ GRANT USAGE ON SCHEMA public TO steadyhand_web, steadyhand_worker, steadyhand_au
 -- What everybody reads.
 GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
   incident, log_event, catalogue_entry, realm, blocklist_entry, pull, heartbeat, ends_hold, draft,
-  reading, subject_label,
+  reading, subject_label, protected_subject, limit_rule,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 GRANT SELECT ON incident_entry, incident_member TO steadyhand_web, steadyhand_auditor;
@@ -42,7 +42,11 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON django_session TO steadyhand_web;
 GRANT INSERT ON draft, pull TO steadyhand_web;
 GRANT UPDATE (first_shown_at) ON draft TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION look, lane_now, issue, act, log_append, ask_readings TO steadyhand_web;
-GRANT EXECUTE ON FUNCTION write_incident, may_see_incident, administers TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION write_incident, may_see_incident TO steadyhand_web;
+GRANT SELECT ON seat TO steadyhand_web, steadyhand_worker;
+GRANT EXECUTE ON FUNCTION protection, means, protect, unprotect, administers(uuid), knock, came_in, key_known,
+  take_seat, leave_seat TO steadyhand_web;
+GRANT EXECUTE ON FUNCTION protection, means, asked_twice, forget_counts TO steadyhand_worker;
 GRANT EXECUTE ON FUNCTION ask_name, value_state, show_value, acknowledge_value TO steadyhand_web;
 -- What an admin does in the pages: each of these asks by itself whether they may.
 GRANT EXECUTE ON FUNCTION add_caller, open_caller, make_group, set_member, set_rights, issue_token,

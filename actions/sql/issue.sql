@@ -34,7 +34,8 @@ CREATE FUNCTION issue(
   p_effects jsonb,           -- [{realm, realm_version, step, ord, capability, redo, desired, lane?, after?}]
   p_undoes bigint DEFAULT NULL,  -- the operation that the one made here undoes
   p_approvals jsonb DEFAULT '[]',   -- the approvals that it was decided to need, as the rules ask for
-  p_break_glass uuid DEFAULT NULL   -- what the caller was seen to have open: it waits for none
+  p_break_glass uuid DEFAULT NULL,  -- what the caller was seen to have open: it waits for none
+  p_keep_for int DEFAULT NULL    -- seconds in which it must be kept, or it ends: it may cut off who asks
 ) RETURNS TABLE (verdict text, operation bigint, at timestamptz, arrivals int)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 #variable_conflict use_column
@@ -145,13 +146,13 @@ BEGIN
     INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
       span, ends_at, plan_digest, reason, because, again_of, undoes_id, requested_by_id, via, draft_id,
       requested_at, end_note, arrival_count, last_arrival_at, event_count,
-      approvals, break_glass_id, approve_by, approved_at)
+      approvals, break_glass_id, approve_by, approved_at, keep_by)
     VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version,
       CASE WHEN v_waits THEN 'awaiting_approval' ELSE 'approved' END, p_desired,
       p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_undoes, p_caller, p_via, p_draft,
       v_at, '', 1, v_at, 1, p_approvals, p_break_glass,
       CASE WHEN v_waits THEN least(v_at + make_interval(mins => v_minutes), p_ends_at) END,
-      CASE WHEN NOT v_waits THEN v_at END)
+      CASE WHEN NOT v_waits THEN v_at END, v_at + make_interval(secs => p_keep_for))
     ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
     IF v_operation IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above
@@ -199,5 +200,8 @@ BEGIN
   INSERT INTO arrival (id, request_id, operation_id, token_id, incident_id, at, via, disposition, code)
   VALUES (p_arrival, v_request, v_operation, p_token, p_incident, v_at, p_via, p_disposition, p_code);
   PERFORM log_write(v_operation, v_ref, v_number, p_kind, p_body, v_at);
+  IF v_made AND p_via <> 'keeper' THEN
+    PERFORM count_made(p_caller, p_token, v_at);
+  END IF;
   RETURN QUERY SELECT 'written', v_operation, v_at, v_arrivals;
 END $$;

@@ -13,7 +13,8 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 DECLARE o operation; s subject; v_later text[]; v_newest text; v_end text; v_why text; v_verdict text; v_made bigint;
 BEGIN
   SELECT * INTO o FROM operation WHERE id = p_of FOR NO KEY UPDATE;
-  IF o.id IS NULL OR o.ended_at IS NOT NULL OR o.ends_at IS NULL OR o.ends_at > clock_timestamp() THEN
+  IF o.id IS NULL OR o.ended_at IS NOT NULL OR o.ends_at IS NULL
+     OR least(o.ends_at, CASE WHEN o.kept_at IS NULL THEN o.keep_by END) > clock_timestamp() THEN
     RETURN 'not_due';
   END IF;
   PERFORM FROM caller c WHERE c.id = p_caller AND c.kind = 'console';
@@ -37,6 +38,10 @@ BEGIN
     WHEN o.state = 'superseded' AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
       AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')) THEN 'nothing of it is in place'
     WHEN v_later && ARRAY['succeeded', 'partial', 'parked'] THEN 'a later generation took the lane' END;
+  -- One that was to be kept and failed may be finished yet: then it is lifted, or ends in its time.
+  IF o.state = 'failed' AND v_later IS NULL AND o.ends_at > clock_timestamp() THEN
+    RETURN 'not_due';
+  END IF;
   IF v_why IS NOT NULL THEN
     UPDATE operation SET ended_at = clock_timestamp(), end_note = 'void' WHERE id = o.id;
     PERFORM log_numbered(o.id, 'end.void', '{"why":' || to_json(v_why) || '}');

@@ -68,7 +68,7 @@ CREATE FUNCTION look(
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
   OUT overlapping jsonb,
-  OUT approval_rules jsonb, OUT break_glass uuid)
+  OUT approval_rules jsonb, OUT break_glass uuid, OUT protected jsonb)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE v_see int; v_ask int; v_ask_realm int; v_see_realm int;
@@ -112,4 +112,5 @@ BEGIN
                                   AND b.closed_at IS NULL) THEN
     break_glass := break_glass_of(look.caller);
   END IF;
+  protected := protection(p_kind, p_name, p_low::cidr, look.caller);
 END $$;

@@ -23,13 +23,14 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'the body of an event is one JSON object';
   END IF;
   v_body := p_body::jsonb;
-  v_did := p_disposition IN ('resumed', 'cancelled', 'decided', 'approved', 'declined');
-  IF p_disposition NOT IN ('resumed', 'cancelled', 'decided', 'existing', 'refused', 'stale', 'conflict',
+  v_did := p_disposition IN ('resumed', 'cancelled', 'decided', 'approved', 'declined', 'kept');
+  IF p_disposition NOT IN ('resumed', 'cancelled', 'decided', 'kept', 'existing', 'refused', 'stale', 'conflict',
                            'key_reused', 'approved', 'declined')
-     OR p_verb NOT IN ('finish', 'cancel', 'decide', 'approve', 'decline')
+     OR p_verb NOT IN ('finish', 'cancel', 'decide', 'approve', 'decline', 'keep')
      OR (p_disposition = 'approved' AND p_verb <> 'approve')
      OR (p_disposition = 'declined' AND p_verb <> 'decline')
      OR (p_disposition = 'resumed' AND p_verb IN ('approve', 'decline'))
+     OR ((p_disposition = 'kept') <> (v_did AND p_verb = 'keep'))
      OR (v_did AND NOT p_named)
      OR (p_disposition = 'cancelled' AND p_verb <> 'cancel')
      OR (p_disposition = 'decided' AND (p_verb <> 'decide' OR p_to NOT IN ('succeeded', 'failed')))
@@ -106,6 +107,11 @@ BEGIN
                        decode(v_body ->> 'digest', 'hex'), v_at) IS NOT NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes the request key, too
     END IF;
+  ELSIF p_disposition = 'kept' THEN
+    UPDATE operation SET kept_at = v_at WHERE id = o.id AND requested_by_id = p_caller;
+    IF NOT FOUND THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'who asked for it keeps it';
+    END IF;
   ELSIF v_did THEN
     PERFORM decide_parked(o.id, p_effect, p_to, p_message, v_newest, v_at);
   END IF;
@@ -125,7 +131,8 @@ BEGIN
     CASE WHEN v_did AND p_verb = 'decide' THEN 'effect.decided'
          WHEN p_disposition = 'approved' THEN 'approval.given'
          WHEN p_disposition = 'declined' THEN 'approval.declined'
-         WHEN p_disposition = 'cancelled' THEN 'operation.cancelled' ELSE 'request.arrived' END,
+         WHEN p_disposition = 'cancelled' THEN 'operation.cancelled'
+         WHEN p_disposition = 'kept' THEN 'operation.kept' ELSE 'request.arrived' END,
     p_body, v_at);
   RETURN QUERY SELECT 'written', v_at;
 END $$;

@@ -16,6 +16,7 @@ from console.api import (
     catalogue,
     drafts,
     incidents,
+    keep,
     operations,
     requests,
     subjects,
@@ -37,6 +38,7 @@ api = NinjaAPI(
 api.add_router("/actions", catalogue.router)
 api.add_router("/drafts", drafts.router)
 api.add_router("/operations", operations.router)
+api.add_router("/operations", keep.router)
 api.add_router("/operations", values.router)
 api.add_router("/operations", verbs.router)
 api.add_router("/approvals", approvals.router)

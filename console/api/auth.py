@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from actions.errors import Refusal, Unauthenticated
 from actions.issue import Who
 from actions.models import ApiToken, Caller
+from console import hop
 
 _TOKEN = re.compile(r"sh_([0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 
@@ -48,7 +49,8 @@ def bearer(request: HttpRequest) -> Who:
         raise Unauthenticated(
             "unauthenticated", "Send a token: Authorization: Bearer sh_… Nothing changed."
         )
-    return Who(token_prefix=match[1], token_digest=hashlib.sha256(token.encode()).digest())
+    digest = hashlib.sha256(token.encode()).digest()
+    return Who(token_prefix=match[1], token_digest=digest, address=hop.address(request.META))
 
 
 def principal(request: HttpRequest, scope: str) -> Principal:

@@ -42,6 +42,8 @@ def problem(
         response["WWW-Authenticate"] = 'Bearer realm="steadyhand"'
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response["Retry-After"] = "1"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        response["Retry-After"] = str(members.get("retry_after") or 1)
     response["Cache-Control"] = "no-store"
     return response
 

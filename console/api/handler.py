@@ -18,8 +18,9 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.utils.csp import build_policy
 
-from console.api import api, operations
+from console.api import api, operations, rates
 from console.api.errors import ProblemsOnly, problem
+from console.api.rates import Rates
 
 type View = Callable[[HttpRequest], HttpResponse]
 
@@ -43,7 +44,7 @@ class ApiHandler(WSGIHandler):
         self._template_response_middleware: list[Any] = []
         self._exception_middleware: list[Any] = []
         by_address = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]  # stubs
-        whole = _bare(ProblemsOnly(cast(View, by_address)))
+        whole = _bare(ProblemsOnly(Rates(cast(View, by_address))))
         self._middleware_chain = convert_exception_to_response(whole)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -79,11 +80,11 @@ def _bare(view: View) -> View:
 def _asked(request: HttpRequest) -> HttpResponse:
     try:
         request.get_host()
-        return operations.create(request)
+        return rates.known_only(request, operations.create(request))
     except DisallowedHost:
         return _bad_host()
     except Exception as error:  # answered by its kind, as ninja does for the rest of the API
-        return api.on_exception(request, error)
+        return rates.known_only(request, api.on_exception(request, error))
 
 
 def _bad_host() -> HttpResponse:

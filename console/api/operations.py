@@ -75,7 +75,7 @@ def _ask(request: HttpRequest) -> Ask:
     seen = seen_of(request, body.seen)
     if body.draft is None:
         return shapes.ask_of(body, key, seen, asker(request))
-    if body.model_fields_set - {"draft"}:
+    if body.model_fields_set - {"draft", "confirm"}:
         raise ParamsRefused("bad_body", "A draft says it all; send nothing beside it.", {})
     draft = prepare.find(body.draft, lambda: caller_of(request).id)
     ask = prepare.ask_of(draft, "api")
@@ -83,7 +83,7 @@ def _ask(request: HttpRequest) -> Ask:
         raise ParamsRefused(
             "bad_key", "A draft is confirmed under its own id as Idempotency-Key.", {}
         )
-    return ask
+    return replace(ask, confirm=body.confirm)
 
 
 def seen_of(request: HttpRequest, given: int | None) -> int | None:
@@ -113,6 +113,7 @@ def respond(told: Answer, wait: float = 0, **members: object) -> HttpResponse:
             operation=shapes.seen(shown, told.sees) if shown else None,
             in_force=told.in_force if shown else None,
             superseded_by=shapes.seen(later, told.sees) if later else None,
+            retry_after=told.retry_after,
             **members,
         )
     if wait:

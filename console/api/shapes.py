@@ -50,6 +50,7 @@ class OperationIn(_Strict):
     seen: Generation | None = None
     again: bool = False
     draft: str | None = Field(default=None, max_length=64)
+    confirm: str = Field(default="", max_length=80)
 
 
 class NothingIn(_Strict):
@@ -62,6 +63,13 @@ class UndoIn(_Strict):
     reason: str | None = Field(default=None, max_length=2000)
     incident: str | None = Field(default=None, max_length=20)
     not_known: Literal["include", "leave"] | None = None
+    confirm: str = Field(default="", max_length=80)
+
+
+class KeepIn(_Strict):
+    """The last link of the chain that GET hands out, which shows that this came by a new connection."""
+
+    proof: str = Field(default="", max_length=400)
 
 
 class DecisionIn(_Strict):
@@ -176,6 +184,7 @@ def ask_of(body: OperationIn, key: str, seen: int | None, caller: Callable[[str]
         incident=incident,
         seen=seen,
         again=body.again,
+        confirm=body.confirm,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any
 
 from django.http import HttpRequest, HttpResponse
@@ -28,7 +29,8 @@ router = Router(tags=["operations"])
 Number = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 
-def _takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """What a verb's call takes, for the API's description: a body of `model`, and a key."""
     key = {
         "name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string"}
     }  # fmt: skip
@@ -39,7 +41,7 @@ def _takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
 
 @router.post(
     "/{ref}/finish",
-    openapi_extra=_takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(shapes.NothingIn, required=False),
     summary="Run what is unfinished",
     response={200: dict},
 )
@@ -50,7 +52,7 @@ def finish(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/cancel",
-    openapi_extra=_takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(shapes.NothingIn, required=False),
     summary="Withdraw it before anything was sent",
     response={200: dict},
 )
@@ -61,7 +63,7 @@ def cancel(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/effects/{n}/decide",
-    openapi_extra=_takes(shapes.DecisionIn),
+    openapi_extra=takes(shapes.DecisionIn),
     summary="Say what a parked effect came to",
     response={200: dict},
 )
@@ -78,7 +80,7 @@ def decide(request: HttpRequest, ref: str, n: Number) -> HttpResponse:
 
 @router.post(
     "/{ref}/approve",
-    openapi_extra=_takes(shapes.ApprovalIn, required=False),
+    openapi_extra=takes(shapes.ApprovalIn, required=False),
     summary="Approve it: for people, never for a token",
     response={200: dict},
 )
@@ -89,7 +91,7 @@ def approve(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/decline",
-    openapi_extra=_takes(shapes.ApprovalIn, required=False),
+    openapi_extra=takes(shapes.ApprovalIn, required=False),
     summary="Decline it: for people, never for a token",
     response={200: dict},
 )
@@ -109,7 +111,7 @@ def _decision(request: HttpRequest, ref: str, decide: Callable[..., Answer]) -> 
 
 @router.post(
     "/{ref}/undo",
-    openapi_extra=_takes(shapes.UndoIn),
+    openapi_extra=takes(shapes.UndoIn),
     summary="Undo it",
     response={200: dict, 201: dict},
 )
@@ -123,7 +125,7 @@ def undo_it(request: HttpRequest, ref: str) -> HttpResponse:
         ask = undo.ask_of(
             told, reason, key, "api", incident=incident, not_known=body.not_known or ""
         )
-        return issue.submit(bearer(request), ask)
+        return issue.submit(bearer(request), replace(ask, confirm=body.confirm))
 
     return _done(request, write)
 

@@ -31,6 +31,7 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
         found.append({"href": href, "text": "Look at it, and decide", "class": "btn-primary"})
     if told["state"] in _UNBEGUN and (asks or told["requested_by"] == username):
         found.append(_button(told, "cancel", "Cancel before it starts", "btn-outline-secondary"))
+    found += _keep(told, asks and told["requested_by"] == username)
     back = _back(told, now, has)
     stands = asks and now.superseded_by is None
     # Only the lane's newest generation can be finished; one after it may have come to nothing.
@@ -50,6 +51,15 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
         style = "btn-outline-secondary"
         found.append({"post": check, "text": "Check now", "class": style, "id": "check"})
     return found
+
+
+def _keep(told: Facts, may: bool) -> list[Deed]:
+    """A ban that might have cut off who asked for it stays only if they say that it did not."""
+    open_ = told["keep_by"] and not told["kept_at"] and not told["ended_at"]
+    if not (may and open_ and told["state"] == OperationState.SUCCEEDED):
+        return []
+    href = reverse("operation-keep", args=[told["ref"]])
+    return [{"href": href, "text": "I can still come in: keep it", "class": "btn-primary"}]
 
 
 def _unfinished(told: Facts) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -16,16 +16,16 @@ from actions.ask import Ask
 from actions.catalogue._base import Action
 from actions.compare import DRAFT_GOES_STALE_AFTER
 from actions.errors import NotFound, NotRecorded, ParamsRefused, Refusal, SubjectRefused
-from actions.issue import Who
 from actions.models import Draft
 from actions.prepare import Prepared
 from actions.registry import registry
 from actions.spared import last_in
 from actions.standing import Facts
 from console import approval_words, waiting, wording
-from console.access import SignedIn, must, page
+from console.access import SignedIn, must, page, who
 from console.forms import AskForm, filled_in
-from console.views.errors import may_be_written
+from console.views.errors import may_be_written, told_later
+from console.views.wide import proposed, reach_of
 
 
 @page
@@ -40,7 +40,7 @@ def new(request: SignedIn, name: str) -> HttpResponse:
     form = AskForm(action, request.user.pk, request.POST)
     if form.is_valid():
         try:
-            made = prepare.prepare(Who(caller=request.user.pk), _ask(request, action, form))
+            made = prepare.prepare(who(request), _ask(request, action, form))
             return redirect("draft", made.draft.id)
         except Refusal as refusal:
             form.add_error(_field(form, refusal), refusal.message)
@@ -63,7 +63,8 @@ def _initial(request: SignedIn, action: Action) -> dict[str, object]:
     """
     draft = _known(request, request.GET.get("draft", ""))
     if draft is None or not _may_know(request, draft):
-        return {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+        given = {name: request.GET.get(name, "")[:200] for name in ("subject", "incident", "again")}
+        return {**given, **proposed(request, action, given["subject"])}
     own = draft.action == action.name
     return {
         **(filled_in(action, draft.params) if own else {}),
@@ -144,7 +145,7 @@ def _draft(request: SignedIn, draft_id: str) -> Draft:
 
 def _revisit(request: SignedIn, draft: Draft) -> Prepared:
     try:
-        return prepare.revisit(Who(caller=request.user.pk), draft, waiting.for_reading)
+        return prepare.revisit(who(request), draft, waiting.for_reading)
     except NotFound:
         raise Http404 from None
 
@@ -172,6 +173,8 @@ def _context(made: Prepared) -> dict[str, object]:
         "confirm": made.preview.button,
         "confirm_text": _confirm_text(made),
         "oneway": action.inverse is None,
+        "reach": None if action.takes_back else reach_of(made.plan.subject),
+        "own": made.own,
     }
 
 
@@ -284,10 +287,10 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     if request.method != "POST":
         return redirect("draft", draft_id)
     draft = _draft(request, draft_id)
-    ask = prepare.ask_of(draft, "browser")
+    ask = replace(prepare.ask_of(draft, "browser"), confirm=request.POST.get("confirm", "")[:80])
     may_be_written(request)
     try:
-        told = issue.submit(Who(caller=request.user.pk), ask, waiting.for_reading)
+        told = issue.submit(who(request), ask, waiting.for_reading)
     except NotRecorded as lost:
         return _told(request, draft, 503, wording.refused(lost.code, lost.message))
     except Refusal as refusal:
@@ -296,7 +299,7 @@ def run(request: SignedIn, draft_id: str) -> HttpResponse:
     if told.status >= 400:
         must(told.status != 404)
         banner = wording.refused(told.disposition, told.message, told.code)
-        return _told(request, draft, told.status, banner)
+        return told_later(_told(request, draft, told.status, banner), told.retry_after)
     return _to_operation(request, told)
 
 

@@ -34,6 +34,13 @@ def may_be_written(request: HttpRequest) -> None:
     request.may_be_written = True  # type: ignore[attr-defined]  # read by `broke` below
 
 
+def told_later(response: HttpResponse, seconds: int | None) -> HttpResponse:
+    """The answer, saying after how many seconds it is worth coming again."""
+    if seconds:
+        response["Retry-After"] = str(seconds)
+    return response
+
+
 @never_cache
 def broke(request: HttpRequest) -> HttpResponse:
     """Whatever no view answered for: 503 when the database is in trouble, else our own fault."""

@@ -23,6 +23,7 @@ from actions.errors import NotFound, Refusal, Unauthenticated
 from actions.models import Caller, Pull
 from actions.policy import rights
 from actions.subjects import Subject
+from console import hop
 from console.access import SignedIn, page
 from console.api.auth import principal
 from console.api.errors import of_refusal
@@ -66,8 +67,8 @@ def _consumer(request: HttpRequest) -> Consumer:
         return Consumer(caller.username, caller)
     if request.user.is_authenticated:
         return Consumer(request.user.username, request.user)
-    address = ipaddress.ip_address(request.META["REMOTE_ADDR"])
-    if any(address in ipaddress.ip_network(net) for net in settings.LIST_NETWORKS):
+    address = hop.address(request.META)
+    if address and any(address in ipaddress.ip_network(net) for net in settings.LIST_NETWORKS):
         return Consumer(str(address), None)
     raise Unauthenticated(
         "unauthenticated", "Pull this list with a token that has the scope lists."

@@ -17,10 +17,9 @@ from actions import history, keys, prepare, undo, undoable, withdraw
 from actions.answer import Answer
 from actions.decide import decide as decide_effect
 from actions.errors import NotRecorded, Refusal, Unauthenticated
-from actions.issue import Who
 from actions.standing import Facts
 from console import wording
-from console.access import SignedIn, must, page
+from console.access import SignedIn, must, page, who
 from console.forms import incident_choices
 from console.views.errors import may_be_written
 
@@ -29,16 +28,16 @@ from console.views.errors import may_be_written
 @require_http_methods(["GET", "HEAD", "POST"])
 def finish(request: SignedIn, ref: str) -> HttpResponse:
     """Run what is unfinished, once for each time that the page was opened."""
-    who = Who(caller=request.user.pk)
-    return _press(request, ref, lambda key: finishing.finish(who, ref, key, "browser"))
+    asker = who(request)
+    return _press(request, ref, lambda key: finishing.finish(asker, ref, key, "browser"))
 
 
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: SignedIn, ref: str) -> HttpResponse:
     """Withdraw it before anything was sent."""
-    who = Who(caller=request.user.pk)
-    return _press(request, ref, lambda key: withdraw.cancel(who, ref, key, "browser"))
+    asker = who(request)
+    return _press(request, ref, lambda key: withdraw.cancel(asker, ref, key, "browser"))
 
 
 @page
@@ -46,8 +45,10 @@ def cancel(request: SignedIn, ref: str) -> HttpResponse:
 def decide(request: SignedIn, ref: str, n: int) -> HttpResponse:
     """Say what a parked effect came to."""
     to, reason = request.POST.get("to", ""), " ".join(request.POST.get("reason", "")[:2000].split())
-    who = Who(caller=request.user.pk)
-    return _press(request, ref, lambda key: decide_effect(who, ref, n, to, reason, key, "browser"))
+    asker = who(request)
+    return _press(
+        request, ref, lambda key: decide_effect(asker, ref, n, to, reason, key, "browser")
+    )
 
 
 def _press(request: SignedIn, ref: str, write: Callable[[str], Answer]) -> HttpResponse:
@@ -138,7 +139,7 @@ def _drafted(request: SignedIn, told: Facts, given: dict[str, Any]) -> str:
         incident=int(incident.removeprefix("INC-")) if incident else None,
         not_known=given.get("not_known", ""),
     )
-    return prepare.prepare(Who(caller=request.user.pk), ask).draft.id
+    return prepare.prepare(who(request), ask).draft.id
 
 
 def _context(told: Facts, form: UndoForm) -> dict[str, object]:

@@ -22,38 +22,41 @@ console.urls console.wsgi console.run console.management.commands.*
 console.celery
 console.api.handler
 console.api
+console.api.keep console.api.rates
 console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
-console.views.administering
+console.views.administering console.views.wide
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.pictures console.record console.chronicle console.forms
+console.knocking console.proof
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
 console.approval_words
-console.example console.trial console.steps console.clock
+console.example console.trial console.steps console.clock console.derived console.ceilings
+console.hop
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
 actions.inbox actions.since
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
-  actions.approve
+  actions.approve actions.keep
 actions.bell
 actions.tasks actions.hands actions.act actions.incidents
 actions.remains actions.dossier actions.timeline
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.history actions.arrivals
-  actions.now actions.overview actions.records actions.blocklists
+  actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.spared actions.keyed actions.awaited actions.mended
-actions.undoable
+actions.undoable actions.limits
 actions.ask
 actions.force
 actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
 actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
-  actions.approvals actions.break_glass
+  actions.approvals actions.break_glass actions.protection
 actions.models
 actions.models.*
 actions.models.subject

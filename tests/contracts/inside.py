@@ -39,7 +39,7 @@ from actions.issue import Answer, Who
 from actions.registry import registry
 from console import embedded
 from console.roles import write_private
-from tests.console_process import ROOT, Console, eventually
+from tests.console_process import ROOMY, ROOT, Console, eventually
 
 # No test reaches a database but through `Still.acting`.
 connections.settings["default"].update(HOST="127.0.0.1", PORT="1", NAME="none", USER="nobody")
@@ -273,6 +273,7 @@ def prepare(home: Path) -> None:
     embedded.make_home(home)
     embedded.start(home)
     env = {**os.environ, "STEADYHAND_HOME": str(home), "STEADYHAND_ROLE": "owner"}
+    env["STEADYHAND_LIMITS"] = ROOMY
     done = subprocess.run(
         [sys.executable, "manage.py", "prepare"], cwd=ROOT, env=env, capture_output=True, text=True
     )

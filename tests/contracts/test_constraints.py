@@ -158,6 +158,7 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
         *("operation_incident_once", "operation_undone_once", "reading_once"),
         *("incident_key_once", "incident_entry_once", "incident_member_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
+        *("protected_subject_once", "limit_count_once", "seat_once"),
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere
 

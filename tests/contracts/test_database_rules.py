@@ -13,12 +13,12 @@ from tests.contracts.inside import MAY_NOT, Still, ban, refused
 KEPT = (
     *("operation", "effect", "attempt", "request", "arrival", "subject", "draft", "log_event"),
     *("operation_incident", "pull", "realm", "realm_version", "realm_secret", "made_value"),
-    *("subject_label", "incident", "incident_entry", "incident_member"),
+    *("subject_label", "incident", "incident_entry", "incident_member", "protected_subject"),
 )
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
     " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at"
-    " approvals approve_by break_glass_id",
+    " approvals approve_by break_glass_id keep_by",
     "effect": "id operation_id subject_id lane generation realm_id realm_version step ord capability"
     " redo desired after",
     "attempt": "id effect_id number fence worker claimed_at",
@@ -27,6 +27,7 @@ FROZEN = {
     "draft": "id caller_id action action_version subject_kind subject_name subject_rules params"
     " until span reason incident_id seen again undoes_id not_known plan plan_digest created_at",
     "subject": "id kind name rules network",
+    "protected_subject": "id kind name network level source found_by reason added_by_id added_at",
     "log_event": "id at kind operation_id number body",
     "incident": "id number opened_by_id opened_at request_key fingerprint",
     "incident_entry": "id incident_id number at caller_id token_id via key fingerprint kind body",
@@ -36,7 +37,7 @@ FROZEN = {
 # What may change, column by column; a new column is either here or frozen.
 MOVING = {
     "operation": "state settled_at verified_at ended_at end_note arrival_count last_arrival_at"
-    " event_count approved_at",
+    " event_count approved_at kept_at",
     "effect": "state fence attempts run_at lease_until doubt_until found message settled_at"
     " verified_at going_since attempts_before",
     "attempt": "call_started_at ended_at outcome found message late",
@@ -44,6 +45,7 @@ MOVING = {
     "arrival": "",
     "draft": "first_shown_at",
     "subject": "",
+    "protected_subject": "means withdrawn_by_id withdrawn_at withdrawn_why",
     "log_event": "",
     "incident": "title state lead_id restricted version entry_count",
     "incident_entry": "",

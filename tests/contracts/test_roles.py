@@ -223,9 +223,12 @@ EXECUTES = {
     | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
     | {"add_caller", "open_caller", "make_group", "set_member", "set_rights", "held_on"}
     | {"issue_token", "withdraw_token"}
-    | {"write_incident", "may_see_incident", "administers"}
-    | {"approval_objection", "open_break_glass", "close_break_glass"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"},
+    | {"write_incident", "may_see_incident"}
+    | {"approval_objection", "open_break_glass", "close_break_glass"}
+    | {"protection", "means", "protect", "unprotect", "administers"}
+    | {"knock", "came_in", "key_known", "take_seat", "leave_seat"},
+    "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"}
+    | {"protection", "means", "asked_twice", "forget_counts"},
     "auditor": {"last_known"},
 }
 for executed in EXECUTES.values():

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from actions import keyring
-from console import example, world
+from console import ceilings, derived, example, world
 
 
 class Command(BaseCommand):
@@ -21,3 +21,5 @@ class Command(BaseCommand):
             self.stdout.write(f"example people and tokens: {settings.HOME / 'credentials.json'}")
         world.ensure_places(example.places(settings.HOME))
         world.ensure_administered()
+        derived.sync()
+        ceilings.apply(settings.LIMITS)

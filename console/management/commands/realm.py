@@ -13,6 +13,7 @@ from actions import realms
 from actions.errors import Refusal
 from actions.keyring import CannotOpen
 from actions.models import Realm
+from console import derived
 
 
 class Command(BaseCommand):
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             getattr(self, f"_{options['doing']}")(options)
         except (Refusal, CannotOpen) as refusal:
             raise CommandError(str(refusal)) from None
+        derived.sync()  # where it is, and as whom the console goes there, is acted on by nobody
 
     def _list(self, options: dict[str, Any]) -> None:
         for realm in Realm.objects.order_by("name"):
