@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0009_notices")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -47,4 +47,17 @@ class Migration(migrations.Migration):
         ),
         sql("verbs.sql"),
         sql("grants.sql"),
+        migrations.RunSQL(
+            states.moves_sql("notice", states.NOTICE_STARTS, states.NOTICE_MOVES)
+        ),
+        sql(
+            "notices.sql",
+            sees=granted("entry", "see_entry", "v_entry", "c.id"),
+            asks=granted("entry", "ask_entry", "v_entry", "c.id"),
+            approves=granted("entry", "approve_entry", "v_entry", "c.id"),
+            asks_realm=granted("realm", "ask_realm", "e.realm_id", "c.id"),
+            approves_realm=granted("realm", "approve_realm", "e.realm_id", "c.id"),
+        ),
+        # After the grants, which take every right away first.
+        sql("hearing.sql"),
     ]

@@ -8,6 +8,15 @@ from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
 from actions.models.incident import Incident
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.log import LogEvent
+from actions.models.notice import (
+    Endpoint,
+    EndpointSecret,
+    Happening,
+    Notice,
+    NoticeAddress,
+    NoticeChoice,
+    NoticeMark,
+)
 from actions.models.operation import Operation, OperationIncident
 from actions.models.reading import Reading
 from actions.models.realm import (
@@ -31,13 +40,20 @@ __all__ = [
     "CatalogueEntry",
     "Draft",
     "Effect",
+    "Endpoint",
+    "EndpointSecret",
     "EndsHold",
     "EntryGroupGrant",
     "EntryUserGrant",
+    "Happening",
     "Heartbeat",
     "Incident",
     "LogEvent",
     "MadeValue",
+    "Notice",
+    "NoticeAddress",
+    "NoticeChoice",
+    "NoticeMark",
     "Operation",
     "OperationIncident",
     "Pull",
