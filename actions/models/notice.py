@@ -202,9 +202,7 @@ class NoticeChoice(models.Model):
     class Meta:
         db_table = "notice_choice"
         constraints = [
-            models.UniqueConstraint(
-                fields=["caller", "kind", "channel"], name="notice_choice_once"
-            )
+            models.UniqueConstraint(fields=["caller", "kind", "channel"], name="notice_choice_once")
         ]
 
 

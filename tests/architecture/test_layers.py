@@ -34,7 +34,10 @@ console.account console.one_run
 console.roles
 actions.apps
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
-actions.bell
+actions.bell actions.teller
+actions.hearing
+actions.tell
+actions.telling actions.endpoints
 actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
   actions.history actions.arrivals
@@ -47,20 +50,23 @@ actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
+actions.doors
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
+actions.channels.rooms
+actions.channels.*
 actions.connectors.django_sessions
 actions.catalogue.* actions.connectors.*
 actions.catalogue._accounts
 actions.connectors._pg_*
-actions.connectors._pg_roles
+actions.connectors._pg_roles actions.connectors._http actions.channels._base
 actions.catalogue._* actions.connectors._*
-actions.keys actions.subjects actions.outcomes
+actions.keys actions.subjects actions.outcomes actions.heard
 actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
-actions actions.catalogue actions.connectors console console.apps console.settings console.views
+actions actions.catalogue actions.channels actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
     .strip()
@@ -68,7 +74,9 @@ actions actions.catalogue actions.connectors console console.apps console.settin
 ]
 PURE = (
     "actions.catalogue",
+    "actions.channels",
     "actions.connectors",
+    "actions.heard",
     "actions.states",
     "actions.keys",
     "actions.subjects",
