@@ -144,7 +144,8 @@ class Untold:
 
 
 _UNTOLD = """
-SELECT h.at, h.kind, coalesce(o.ref, '') AS ref FROM happening h LEFT JOIN operation o ON o.id = h.operation_id
+SELECT h.at, h.kind, coalesce(o.ref, '') AS ref
+  FROM happening h LEFT JOIN operation o ON o.id = h.operation_id
  WHERE h.told = 0 AND h.made_at > clock_timestamp() - interval '30 days' ORDER BY h.made_at DESC LIMIT 100
 """
 
@@ -180,7 +181,10 @@ def late() -> list[Way]:
     """The ways by which something has waited to be told for 10 minutes."""
     with connection.cursor() as cursor:
         cursor.execute(_LATE)
-        return [Way(*row[:-1], row[-1] or "") for row in cursor.fetchall()]
+        return [
+            Way(channel, to, late, since, why or "")
+            for channel, to, late, since, why in cursor.fetchall()
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from actions.hands import Hands
 from actions.models import Heartbeat
 from actions.outbox import Ring
 from actions.reader import Reader
-from actions.teller import Teller
 from actions.sweeping import alone
+from actions.teller import Teller
 
 EVERY = 0.1
 """Seconds between sweeps that found nothing to do."""

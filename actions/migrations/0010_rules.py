@@ -46,7 +46,6 @@ class Migration(migrations.Migration):
             may_see_realm=granted("realm", "see_realm", "m.id", "p_caller"),
         ),
         sql("verbs.sql"),
-        sql("grants.sql"),
         migrations.RunSQL(
             states.moves_sql("notice", states.NOTICE_STARTS, states.NOTICE_MOVES)
         ),
@@ -58,6 +57,6 @@ class Migration(migrations.Migration):
             asks_realm=granted("realm", "ask_realm", "e.realm_id", "c.id"),
             approves_realm=granted("realm", "approve_realm", "e.realm_id", "c.id"),
         ),
-        # After the grants, which take every right away first.
         sql("hearing.sql"),
+        sql("grants.sql"),
     ]

@@ -80,13 +80,3 @@ BEGIN
   VALUES (gen_random_uuid(), v_happening, p_caller, 'email', 'ready', 0, 0, 0, 0, v_now, '');
   RETURN '';
 END $$;
-
-GRANT SELECT ON happening, notice, endpoint, notice_choice, notice_address
-  TO steadyhand_web, steadyhand_worker;
-GRANT SELECT ON happening, notice, endpoint, notice_choice TO steadyhand_auditor;
-GRANT EXECUTE ON FUNCTION ask_notice_address, try_notice_code, confirm_notice_address, choose_notice, test_notice
-  TO steadyhand_web;
-GRANT SELECT ON endpoint_secret TO steadyhand_worker;
-GRANT UPDATE (state, fence, tries, calls, doubts, run_at, lease_until, began_at, settled_at, message)
-  ON notice TO steadyhand_worker;
-GRANT EXECUTE ON FUNCTION make_notices, notice_objection TO steadyhand_worker;
