@@ -223,3 +223,17 @@ SELECT EXISTS (SELECT FROM caller_groups m JOIN auth_group_permissions g ON g.gr
 def administers(caller: UUID) -> bool:
     """Whether this caller is an admin of the console."""
     return bool(database.value(_ADMINISTERS, {"caller": caller}))
+
+
+_MAY_HEAR = """
+WITH acting AS (SELECT id FROM auth_permission WHERE codename IN ('ask_entry', 'approve_entry'))
+SELECT EXISTS (SELECT FROM entry_group_grant g JOIN caller_groups m ON m.group_id = g.group_id
+                WHERE m.caller_id = %(caller)s::uuid AND g.permission_id IN (SELECT id FROM acting))
+    OR EXISTS (SELECT FROM entry_user_grant g
+                WHERE g.user_id = %(caller)s::uuid AND g.permission_id IN (SELECT id FROM acting))
+"""
+
+
+def may_hear(caller: UUID) -> bool:
+    """Whether there is anything that this caller could be told of."""
+    return bool(database.value(_MAY_HEAR, {"caller": caller})) or administers(caller)

@@ -17,6 +17,7 @@ from actions.overview import Health
 from actions.standing import Facts
 from console import steps
 from console.access import SignedIn, page
+from console.troubles import being_heard
 from console.views.loading import load
 from console.views.rows import Row, counts, row, rows, starts
 from console.wording import Outcome
@@ -41,7 +42,7 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees)
+    context = _live(request.rights.sees, being_heard(request.user.pk))
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
@@ -55,7 +56,7 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: frozenset[str]) -> dict[str, Any]:
+def _live(sees: frozenset[str], heard: list[Outcome]) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
@@ -63,7 +64,7 @@ def _live(sees: frozenset[str]) -> dict[str, Any]:
         "incidents": load(lambda: _incidents(sees)),
         "health": health,
         "slow": SLOW,
-        "troubles": list(_troubles(health)) if health else [],
+        "troubles": [*(_troubles(health) if health else []), *heard],
     }
     seen = [*context.values()]
     if health:
