@@ -23,7 +23,7 @@ WRITES = {
         },
         "UPDATE": {
             *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
-            *("reading", "subject_label", "made_value"),
+            *("reading", "subject_label", "made_value", "notice"),
         },
         "DELETE": {"heartbeat", "reading"},
     },
@@ -220,8 +220,11 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
+    | {"ask_readings", "value_state", "show_value", "acknowledge_value"}
+    | {"ask_notice_address", "try_notice_code", "confirm_notice_address"}
+    | {"choose_notice", "test_notice"},
+    "worker": {"issue_end", "log_append", "last_known", "erase_values"}
+    | {"make_notices", "notice_objection"},
     "auditor": {"last_known"},
 }
 

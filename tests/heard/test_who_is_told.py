@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections.abc import Callable
 
+import psycopg
 import pytest
 
-from actions import hearing, telling
+from actions import hearing, states, telling
 from actions.errors import Refusal
 from actions.heard import CHOSEN, Kind
+from actions.states import NoticeState
 from tests.contracts.inside import MAY_NOT, Still, ban, lift, refused, tampering, without_groups
 from tests.heard.conftest import Heard, park
 
@@ -501,3 +504,31 @@ def test_looking_for_what_is_not_well_reads_no_whole_table(heard: Heard, still: 
                   "operation_ends_due", "operation_end_not_done"):  # fmt: skip
         assert any(one in plan for one in index.split("|")), f"{index}\n{plan}"
     assert "Seq Scan on operation" not in plan and "Seq Scan on effect" not in plan, plan
+
+
+def test_the_database_lets_through_the_moves_of_a_notice_and_no_other(
+    heard: Heard, still: Still, parked: int
+) -> None:
+    notice, guard = heard.notice(parked, "raj"), "notice_moves_legally"
+    move = (
+        "UPDATE notice SET state = %(new)s::text, lease_until ="
+        " CASE WHEN %(new)s::text = 'executing' THEN now() END WHERE id = %(id)s"
+    )
+    found = set()
+    with still.database() as at:
+        for old in NoticeState:
+            with at.transaction(force_rollback=True):
+                at.execute(f"ALTER TABLE notice DISABLE TRIGGER {guard}")
+                at.execute(move, {"new": str(old), "id": notice})
+                at.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                at.execute(f"ALTER TABLE notice ENABLE ALWAYS TRIGGER {guard}")
+                for new in NoticeState:
+                    with contextlib.suppress(psycopg.Error), at.transaction(force_rollback=True):
+                        at.execute(move, {"new": str(new), "id": notice})
+                        found.add((str(old), str(new)))
+        for begun in NoticeState:
+            begins = COPY.replace("'ready'", f"'{begun}'") + " WHERE id = %s"
+            rule = refused(at, begins, notice)[1]
+            assert (rule == "notice_starts_legally") == (begun not in states.NOTICE_STARTS)
+    staying = {(str(state), str(state)) for state in NoticeState}
+    assert found == {(str(m.old), str(m.new)) for m in states.NOTICE_MOVES} | staying
