@@ -99,7 +99,7 @@ def place_of(url: str, reach: Reach) -> Place:
     secure = parts.scheme == "https"
     if not secure and not (parts.scheme == "http" and reach.plain):
         raise NotSent("Only https is called.", later=False)
-    if "@" in parts.netloc or parts.fragment or not _HOST.match(host) or "\\" in url:
+    if parts.fragment or not _HOST.match(host) or "\\" in url:
         raise NotSent("The URL has a login, a fragment, or no plain host in it.", later=False)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     if not _PATH.match(path):

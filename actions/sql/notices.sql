@@ -96,7 +96,7 @@ CREATE OR REPLACE VIEW notice_happens AS
    WHERE o.because LIKE 'end of @%' AND o.state IN ('approved', 'running', 'parked', 'failed', 'partial')
      AND o.requested_at < statement_timestamp() - interval '5 minutes';
 
--- How many of a kind one person, or one room, is told within 10 minutes; more would not be read.
+-- How many of a kind one person is told within 10 minutes; more would not be read.
 CREATE OR REPLACE FUNCTION notice_most() RETURNS int LANGUAGE sql IMMUTABLE RETURN 30;
 
 -- Make the notices of one thing that happened; how many. What is too much is kept as not sent.

@@ -66,8 +66,8 @@ actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes actions.heard
 actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
-actions actions.catalogue actions.channels actions.connectors console console.apps console.settings console.views
-  console.templatetags console.templatetags.* console.management console.management.commands
+actions actions.catalogue actions.channels actions.connectors console console.apps console.settings
+  console.views console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
     .strip()
     .splitlines()

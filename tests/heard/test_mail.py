@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from email.message import Message
+from pathlib import Path
 
 import pytest
 
 from actions import hearing, telling
 from actions.channels._base import Told
-from actions.channels.mail import BadServer, Server, compose, server_of
+from actions.channels.mail import BadServer, Mail, Server, compose, server_of
 from actions.heard import Kind
-from actions.outcomes import Applied, Found, RetryLater
+from actions.outcomes import Applied, Found, Outcome, RetryLater
 from actions.tell import CHANNELS
 from tests.contracts.inside import Still
 from tests.heard.conftest import Heard
-from tests.heard.smtp import Ledger
+from tests.heard.https import papers
+from tests.heard.smtp import Ledger, serving
 
 HOME = Server("127.0.0.1", 25, "", "steadyhand@example.test")
 
@@ -291,3 +293,40 @@ def test_a_mail_server_is_named_by_its_url() -> None:
     said = server_of("smtp+starttls://ana%40x@mail.example.test", "a@example.test", "/run/p", "")
     assert (said.port, said.tls, said.user) == (587, "starttls", "ana@x")
     assert server_of("smtps://mail.example.test:4650", "a@example.test", "", "").port == 4650
+
+
+# In private, to a server that is who it says.
+@pytest.mark.parametrize("tls", ["smtps", "starttls"])
+def test_a_mail_goes_in_private_after_signing_in_to_the_server_that_it_is_for(
+    tmp_path: Path, still: Still, tls: str
+) -> None:
+    made, password = papers(tmp_path, "localhost"), tmp_path / "password"
+    env = {"SMTP_TLS": tls, "SMTP_CERT": str(made.server), "SMTP_PASSWORD": "right"}
+    told = Told("1", Kind.TEST, still.value("SELECT now()"), "A test", "A test.", "https://x/")
+    begun: list[int] = []
+    with serving(**env) as ledger:
+        scheme = {"starttls": "smtp+starttls"}.get(tls, tls)
+        url, sender = f"{scheme}://ana@localhost:{ledger.port}", "steadyhand@example.test"
+
+        def send(ca: str) -> Outcome:
+            server = server_of(url, sender, str(password), ca)
+            return Mail(server, "raj@example.test").send(told, lambda: begun.append(1))
+
+        password.write_text("wrong\n")
+        said = send(str(made.ca))
+        assert isinstance(said, RetryLater) and "refuses our login" in said.message
+        password.write_text("right\n")
+        assert "SSLCertVerificationError" in getattr(send(""), "message", "")
+        assert (begun, ledger.taken()) == ([], [])
+        assert isinstance(send(str(made.ca)), Applied)
+        assert (len(begun), len(ledger.mails("raj@example.test"))) == (1, 1)
+
+
+def test_a_server_that_offers_no_privacy_where_it_is_asked_for_gets_no_mail(
+    mail: Ledger, still: Still
+) -> None:
+    server = server_of(f"smtp+starttls://127.0.0.1:{mail.port}", "a@example.test", "", "")
+    told = Told("1", Kind.TEST, still.value("SELECT now()"), "A test", "A test.", "https://x/")
+    said = Mail(server, "private@example.test").send(told, lambda: None)
+    assert isinstance(said, RetryLater)
+    assert mail.mails("private@example.test") == []

@@ -45,8 +45,8 @@ MUTANTS = (
     Mutant(
         "http: no login in a URL",
         HTTP,
-        'if "@" in parts.netloc or parts.fragment',
-        "if parts.fragment",
+        "or not _HOST.match(host) or",
+        "or",
         (GUARD + "test_a_url_is_called_only_if_it_is_plainly_on_the_list",),
     ),
     Mutant(
@@ -316,6 +316,22 @@ MUTANTS = (
         'if not tls and host not in {"127.0.0.1", "::1", "localhost"}:',
         "if False:",
         (MAILS + "test_a_mail_server_that_nobody_should_use_is_refused",),
+    ),
+    Mutant(
+        "mail: the server is who it says",
+        MAIL,
+        "        self._name = server.host\n",
+        "        self._name = server.host\n"
+        "        self._context.check_hostname = False\n"
+        "        self._context.verify_mode = ssl.CERT_NONE\n",
+        (MAILS + "test_a_mail_goes_in_private_after_signing_in_to_the_server_that_it_is_for",),
+    ),
+    Mutant(
+        "mail: no privacy, no mail",
+        MAIL,
+        '        code, said = self.docmd("STARTTLS")\n        if code != 220:\n',
+        '        code, said = self.docmd("STARTTLS")\n        if code != 220:\n            return\n',
+        (MAILS + "test_a_server_that_offers_no_privacy_where_it_is_asked_for_gets_no_mail",),
     ),
     Mutant(
         "webhook: the same id each time",
