@@ -6,6 +6,7 @@ from django.db import migrations
 
 from actions import states
 from actions.policy import granted, permission
+from actions.subjects import IN_ONE_REALM
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
 
@@ -52,6 +53,8 @@ class Migration(migrations.Migration):
         sql(
             "notices.sql",
             sees=granted("entry", "see_entry", "v_entry", "c.id"),
+            sees_realm=granted("realm", "see_realm", "v_realm", "c.id"),
+            in_one_realm=", ".join(f"'{kind}'" for kind in sorted(IN_ONE_REALM)),
             asks=granted("entry", "ask_entry", "v_entry", "c.id"),
             approves=granted("entry", "approve_entry", "v_entry", "c.id"),
             asks_realm=granted("realm", "ask_realm", "e.realm_id", "c.id"),

@@ -32,7 +32,7 @@ END $$;
 -- Who must hear of something of this kind that happened to this operation, and may.
 CREATE OR REPLACE FUNCTION notice_audience(p_kind text, p_operation bigint) RETURNS SETOF uuid
 LANGUAGE plpgsql STABLE AS $$
-DECLARE o operation; v_entry uuid; v_requester uuid; v_groups text[];
+DECLARE o operation; v_entry uuid; v_realm uuid; v_requester uuid; v_needs jsonb;
 BEGIN
   IF p_kind = 'break_glass' THEN
     RETURN QUERY SELECT notice_admins();
@@ -44,9 +44,13 @@ BEGIN
   SELECT coalesce(max(b.requested_by_id::text)::uuid, o.requested_by_id) INTO v_requester FROM operation b
    WHERE b.subject_id = o.subject_id AND b.lane = o.lane
      AND b.generation = substring(o.because FROM '^end of @(\d+)$')::int;
-  v_groups := ARRAY(SELECT need ->> 'group' FROM jsonb_array_elements(to_jsonb(o) -> 'approvals') need);
+  -- What is in one realm is known to who may see that realm.
+  SELECT m.id INTO v_realm FROM subject s JOIN realm m ON m.name = split_part(s.name, ':', 1)
+   WHERE s.id = o.subject_id AND s.kind IN ({{in_one_realm}});
+  v_needs := to_jsonb(o) -> 'approvals';
   RETURN QUERY SELECT c.id FROM caller c
-   WHERE c.is_active AND c.kind = 'person' AND {{sees}} AND notice_may_learn(c.id, o.id)
+   WHERE c.is_active AND c.kind = 'person' AND {{sees}} AND (v_realm IS NULL OR {{sees_realm}})
+     AND notice_may_learn(c.id, o.id)
      AND CASE p_kind
       WHEN 'settled' THEN c.id = v_requester
       WHEN 'overdue' THEN c.id = v_requester OR c.id IN (SELECT notice_admins())
@@ -54,8 +58,10 @@ BEGIN
         AND c.id NOT IN (SELECT d.caller_id FROM draft d WHERE d.id = o.draft_id
                    UNION SELECT k.owner_id FROM arrival a JOIN api_token k ON k.id = a.token_id
                           WHERE a.operation_id = o.id AND a.disposition = 'created')
-        AND EXISTS (SELECT FROM caller_groups m JOIN auth_group g ON g.id = m.group_id
-                     WHERE m.caller_id = c.id AND g.name = ANY(v_groups))
+        AND EXISTS (SELECT FROM jsonb_array_elements(v_needs) n, caller_groups m
+                      JOIN auth_group g ON g.id = m.group_id
+                     WHERE m.caller_id = c.id AND CASE WHEN n ? 'id' THEN g.id = (n ->> 'id')::int
+                                                       ELSE g.name = n ->> 'group' END)
         AND {{approves}}
         AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id AND NOT {{approves_realm}})
       ELSE c.id = v_requester OR ({{asks}}

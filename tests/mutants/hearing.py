@@ -148,8 +148,8 @@ MUTANTS = (
     Mutant(
         "notices: only the group that is named",
         NOTICES,
-        "g.name = ANY(v_groups)",
-        "true",
+        "ELSE g.name = n ->> 'group' END)",
+        "ELSE true END)",
         (WHO + "test_what_waits_for_a_group_is_not_told_to_others",),
     ),
     Mutant(
