@@ -296,6 +296,33 @@ def test_of_a_restricted_incident_nobody_outside_of_it_learns(
     assert not {"raj", "li"} & set(heard.told(operation, "parked"))
 
 
+def test_of_what_is_in_one_system_those_alone_learn_who_may_see_that_system(
+    heard: Heard, still: Still, name: str
+) -> None:
+    operation, _ = still.issued(ban(name))
+    park(still, operation)
+    seen = (
+        "DELETE FROM realm_group_grant g USING auth_permission p, auth_group o, realm m"
+        " WHERE p.id = g.permission_id AND o.id = g.group_id AND m.id = g.content_object_id"
+        " AND p.codename = 'see_realm' AND o.name = 'responders' AND m.name = 'edge-blocklist'"
+        " RETURNING g.content_object_id, g.group_id, g.permission_id"
+    )
+    back = (
+        "INSERT INTO realm_group_grant (content_object_id, group_id, permission_id)"
+        " VALUES (%s, %s, %s)"
+    )
+    change = "UPDATE subject SET kind = %s, name = %s WHERE name = %s"
+    with still.database() as at, tampering(still, "subject", "subject_never_changes"):
+        at.execute(change, ["account", "edge-blocklist:7", name])
+        (grant,) = at.execute(seen).fetchall()
+        try:
+            heard.look()
+            assert heard.told(operation, "parked") == ["sam"]
+        finally:
+            at.execute(back, grant)
+            at.execute(change, ["network", name, "edge-blocklist:7"])
+
+
 def test_what_nobody_can_be_told_of_is_shown(heard: Heard, still: Still, name: str) -> None:
     with still.database() as at:
         at.execute("DELETE FROM notice_address")

@@ -163,6 +163,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "notices: of what is in one system to who may see it",
+        NOTICES,
+        " AND (v_realm IS NULL OR {{sees_realm}})\n",
+        "\n",
+        (WHO + "test_of_what_is_in_one_system_those_alone_learn_who_may_see_that_system",),
+    ),
+    Mutant(
         "notices: only to confirmed addresses",
         NOTICES,
         "a.confirmed_at IS NOT NULL AND coalesce(c.wanted, p_kind <> 'settled')",
