@@ -174,6 +174,9 @@ def test_an_end_that_is_not_carried_out_is_told_to_who_asked_for_what_it_ends(
 
 def test_break_glass_is_told_to_every_admin_whatever_they_chose(heard: Heard, still: Still) -> None:
     choose(still, "sam", break_glass=False)
+    assert still.value("SELECT count(*) FROM notice_choice") == 0
+    # Nor by whoever writes it past the page.
+    still.rows("SELECT choose_notice(%s, 'break_glass', false)", still.caller("sam"))
     opened = uuid.uuid4()
     with still.database() as at:
         at.execute(
@@ -221,6 +224,8 @@ def test_a_person_is_told_only_what_they_want_and_only_at_an_address_of_theirs(
     heard: Heard, still: Still, name: str
 ) -> None:
     choose(still, "raj", parked=False)
+    for wanted in (False, True):  # that they want it counts for nothing without an address
+        choose(still, "sam", parked=wanted)
     with still.database() as at:
         at.execute(
             "UPDATE notice_address SET confirmed_at = NULL WHERE caller_id = %s",

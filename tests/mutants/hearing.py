@@ -174,7 +174,7 @@ MUTANTS = (
         NOTICES,
         "a.confirmed_at IS NOT NULL AND coalesce(c.wanted, p_kind <> 'settled')",
         "coalesce(c.wanted, p_kind <> 'settled')",
-        (WHO + "test_who_changed_their_mind_or_address_or_left_is_not_told",),
+        (WHO + "test_a_person_is_told_only_what_they_want_and_only_at_an_address_of_theirs",),
     ),
     Mutant(
         "notices: break-glass is told whatever was chosen",
