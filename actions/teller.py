@@ -12,15 +12,18 @@ import psycopg
 from django.db import DatabaseError, InterfaceError, connection
 
 from actions import doors, telling
-from actions.channels.mail import Mail
 from actions.sweeping import AWAY, alone
 from actions.tell import CHANNELS, tell
+from actions.telling import Due
 
 EVERY = 1.0
 """Seconds between looks for what happened and what is due."""
 
-AT_ONCE = 4
-"""How many are told at the same time by mail, and as many by all other channels."""
+AT_ONCE = 8
+"""How many are told at the same time, half of them by mail."""
+
+EACH = 2
+"""How many at one endpoint, so that one that hangs holds up no other."""
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +36,9 @@ class Teller:
 
     def __init__(self) -> None:
         self._over = threading.Event()
-        self._pools = {mail: ThreadPoolExecutor(AT_ONCE, "tell") for mail in (True, False)}
+        self._pools = {mail: ThreadPoolExecutor(AT_ONCE // 2, "tell") for mail in (True, False)}
         self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
-        self._in_hand: set[uuid.UUID] = set()
+        self._in_hand: dict[uuid.UUID, str] = {}
 
     def start(self) -> None:
         """Begin; returns at once."""
@@ -66,15 +69,15 @@ class Teller:
         mail = doors.mail_server() is not None
         alone(lambda: telling.make(mail=mail))
         alone(lambda: telling.expire(CHANNELS.values()))
-        if mail:
-            self._take_up([Mail.name], mail=True)
-        self._take_up([name for name in CHANNELS if name != Mail.name], mail=False)
+        for one in telling.due(AT_ONCE, EACH):
+            if one.to or mail:
+                self._take_up(one)
 
-    def _take_up(self, channels: list[str], *, mail: bool) -> None:
-        for notice in telling.due(channels, 10 * AT_ONCE):
-            if notice not in self._in_hand:
-                self._in_hand.add(notice)
-                self._pools[mail].submit(self._tell, notice)
+    def _take_up(self, one: Due) -> None:
+        most = EACH if one.to else AT_ONCE
+        if one.id not in self._in_hand and list(self._in_hand.values()).count(one.to) < most:
+            self._in_hand[one.id] = one.to
+            self._pools[not one.to].submit(self._tell, one.id)
 
     def _tell(self, notice: uuid.UUID) -> None:
         try:
@@ -84,4 +87,4 @@ class Teller:
             log.warning("a notice: %s", type(error).__name__)
         finally:
             connection.close()
-            self._in_hand.discard(notice)
+            self._in_hand.pop(notice, None)

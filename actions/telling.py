@@ -10,8 +10,10 @@ import random
 import uuid
 from collections.abc import Collection
 from datetime import timedelta
+from typing import NamedTuple
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
@@ -26,6 +28,7 @@ LONGEST_WAIT = 900.0
 GIVES_UP_AFTER = timedelta(days=1)
 LATE_AFTER = timedelta(minutes=10)
 
+_STATES = ", ".join(f"'{state}'" for state in sorted(states.NOTICE_DUE))
 _GONE = "The process that was sending it did not come back."
 
 
@@ -34,12 +37,31 @@ def make(*, mail: bool) -> int:
     return int(database.value("SELECT make_notices(%(mail)s::boolean)", {"mail": mail}))
 
 
-def due(channels: Collection[str], most: int) -> list[uuid.UUID]:
-    """What is to be told now by these channels, the longest due first."""
-    rows = Notice.objects.filter(
-        state__in=sorted(states.NOTICE_DUE), channel__in=channels, run_at__lte=Now()
-    )
-    return list(rows.order_by("run_at").values_list("id", flat=True)[:most])
+class Due(NamedTuple):
+    """A notice whose time has come; `to` is its endpoint's id, or "" for a mail."""
+
+    id: uuid.UUID
+    to: str
+
+
+# Few of each endpoint: however much is due at one that hangs, the others are seen.
+_DUE = f"""
+(SELECT n.id, '' AS "to" FROM notice n
+  WHERE n.endpoint_id IS NULL AND n.state IN ({_STATES}) AND n.run_at <= statement_timestamp()
+  ORDER BY n.run_at LIMIT %(most)s)
+UNION ALL
+SELECT d.id, p.id::text FROM endpoint p CROSS JOIN LATERAL (
+  SELECT n.id FROM notice n
+   WHERE n.endpoint_id = p.id AND n.state IN ({_STATES}) AND n.run_at <= statement_timestamp()
+   ORDER BY n.run_at LIMIT %(each)s) d
+"""
+
+
+def due(most: int, each: int) -> list[Due]:
+    """What is to be told now, the longest due first: `most` mails, and `each` of every endpoint."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, {"most": most, "each": each})
+        return [Due(*row) for row in cursor.fetchall()]
 
 
 def claim(notice: uuid.UUID) -> Notice | None:

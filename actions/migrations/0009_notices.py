@@ -197,7 +197,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='notice',
-            index=models.Index(condition=models.Q(('state__in', [actions.states.NoticeState['IN_DOUBT'], actions.states.NoticeState['READY']])), fields=['channel', 'run_at'], name='notice_due'),
+            index=models.Index(condition=models.Q(('state__in', [actions.states.NoticeState['IN_DOUBT'], actions.states.NoticeState['READY']])), fields=['endpoint', 'run_at'], name='notice_due'),
         ),
         migrations.AddIndex(
             model_name='notice',

@@ -154,7 +154,7 @@ class Notice(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["channel", "run_at"],
+                fields=["endpoint", "run_at"],
                 name="notice_due",
                 condition=Q(state__in=sorted(states.NOTICE_DUE)),
             ),

@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from actions import doors, endpoints, keyring, realms
+from actions import doors, endpoints, keyring, realms, telling
 from actions.errors import NotFound, Refusal
 from actions.keyring import CannotOpen
 from tests.contracts.inside import Still, ban, refused
@@ -263,6 +263,25 @@ def test_one_endpoints_secret_cannot_stand_in_for_anothers(
     assert other.tell() == "ready"
     said = heard.row(other.notice)["message"]
     assert said == "It could not be made ready: CannotOpen."
+
+
+def test_one_endpoint_that_hangs_holds_up_no_other(
+    heard: Heard, still: Still, server: Server, networks: Callable[[], str]
+) -> None:
+    with still.database() as at:
+        at.execute(
+            "UPDATE notice SET run_at = now() + interval '1 h' WHERE state IN ('ready', 'in_doubt')"
+        )
+    slow, other = (Receiver(heard, still, server, networks(), "webhook") for _ in range(2))
+    for _ in range(5):
+        operation, _ = still.issued(ban(networks()))
+        park(still, operation)
+    heard.look()
+    with still.acting("worker"):
+        due = [one.to for one in telling.due(0, 2)]
+    ids = dict(still.rows("SELECT name, id::text FROM endpoint"))
+    # Each was told of all: what the first has waiting takes no place from the second.
+    assert sorted(due) == sorted([ids[slow.name]] * 2 + [ids[other.name]] * 2)
 
 
 # Rooms.

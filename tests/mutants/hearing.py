@@ -264,6 +264,13 @@ MUTANTS = (
         (MAILS + "test_two_keepers_do_not_tell_it_both",),
     ),
     Mutant(
+        "telling: few of each endpoint",
+        TELLING,
+        "ORDER BY n.run_at LIMIT %(each)s) d",
+        "ORDER BY n.run_at) d",
+        (HOOKS + "test_one_endpoint_that_hangs_holds_up_no_other",),
+    ),
+    Mutant(
         "telling: by the fence",
         TELLING,
         "state=NoticeState.EXECUTING, fence=held.fence)",
