@@ -8,6 +8,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core import checks
 
+from actions import doors
 from actions.connectors._base import Connector, Offer
 from actions.registry import registry
 
@@ -52,3 +53,12 @@ def _too_long(connector: type[Connector], capability: str, offer: Offer) -> chec
         obj=connector,
         id="actions.E001",
     )
+
+
+@checks.register
+def doors_can_be_used(
+    app_configs: Sequence[AppConfig] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """E002: a mail server, or what may be called, that is set in a way that nobody can use."""
+    hint = "See docs/notifications.md."
+    return [checks.Error(said, hint=hint, id="actions.E002") for said in doors.objections()]

@@ -23,6 +23,7 @@ from actions.models import Heartbeat
 from actions.outbox import Ring
 from actions.reader import Reader
 from actions.sweeping import alone
+from actions.teller import Teller
 
 EVERY = 0.1
 """Seconds between sweeps that found nothing to do."""
@@ -35,6 +36,9 @@ WINDOW = 300
 
 GOODBYE = 25.0
 """Seconds that what is in hand may take once the keeper was told to stop."""
+
+SHORT_GOODBYE = 3.0
+"""Seconds for what is being told: it is told again by another keeper, and may be seen twice."""
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +61,9 @@ class Keeper:
 
     def run(self) -> None:
         """Sweep until told to stop; a database that is away is waited for."""
-        reader = Reader()
+        reader, teller = Reader(), Teller()
         reader.start()
+        teller.start()
         while not self.stop.is_set():
             try:
                 busy = self.sweep()
@@ -68,6 +73,7 @@ class Keeper:
             if not busy:
                 self.stop.wait(EVERY)
         reader.stop()
+        teller.stop(SHORT_GOODBYE)
         self.hands.close(GOODBYE)
         self._say_goodbye()
 

@@ -17,7 +17,7 @@ from actions import keyring, log
 from actions.errors import NotFound, Refusal
 from actions.faults import point
 from actions.keyring import REALMS, KeyRing
-from actions.models import Realm, RealmSecret, RealmVersion
+from actions.models import EndpointSecret, Realm, RealmSecret, RealmVersion
 from actions.registry import registry
 
 type Settings = Mapping[str, object]
@@ -42,7 +42,7 @@ def add(
     if connector not in {kind.name for kind in registry.connectors()}:
         raise Refusal("bad_realm", f"There is no connector {connector}.")
     _refuse_open_secrets(settings)
-    with _with_keys() as ring:
+    with with_keys() as ring:
         if Realm.objects.filter(name=name).exists():
             raise Refusal("bad_realm", f"There is a realm {name} already; change that.")
         realm = Realm.objects.create(name=name, title=title, connector=connector)
@@ -59,7 +59,7 @@ def change(
     Raises NotFound `unknown_realm`, Refusal `bad_realm`, keyring.CannotOpen.
     """
     _refuse_open_secrets(settings or {})
-    with _with_keys() as ring:
+    with with_keys() as ring:
         realm = Realm.objects.select_for_update().filter(name=name).first()
         if realm is None:
             raise NotFound("unknown_realm", f"There is no realm {name}.")
@@ -96,42 +96,51 @@ def rotate_keys(*, forget: bool = False) -> Rotated:
     is brought to its end under the key that is current already. Credentials that cannot be opened
     stop nothing, but keep their key on the ring unless told to `forget` it.
     """
-    with _with_keys() as held:
+    with with_keys() as held:
         ring = held if len(held.ids) > 1 else held.with_new_key()
         # Written before anything is sealed under it; the old keys go on opening.
         keyring.replace(django_settings.HOME, REALMS, ring)
     point("keys.added")
     sealed, unreadable = 0, []
-    for row_id in RealmSecret.objects.exclude(key_id=ring.current).values_list("id", flat=True):
-        if said := _reseal(row_id):
-            unreadable.append(said)
-        else:
-            sealed += 1
-        point("keys.resealed")
-    with _with_keys() as last:
-        named = () if forget else RealmSecret.objects.values_list("key_id", flat=True)
-        keyring.replace(django_settings.HOME, REALMS, last.only(set(named)))
+    for table in (RealmSecret, EndpointSecret):
+        rows = table.objects.exclude(key_id=ring.current)
+        for row_id in rows.values_list("id", flat=True):
+            if said := _reseal(table, row_id):
+                unreadable.append(said)
+            else:
+                sealed += 1
+            point("keys.resealed")
+    with with_keys() as last:
+        keyring.replace(django_settings.HOME, REALMS, last.only(set() if forget else _named()))
         log.append("realm.keys_rotated", {"key": ring.current, "unreadable": unreadable})
         point("keys.dropped")
     return Rotated(ring.current, sealed, tuple(unreadable))
 
 
-def _reseal(row_id: int) -> str:
+def _named() -> set[str]:
+    """The keys that something is sealed under."""
+    tables = (RealmSecret, EndpointSecret)
+    return {key for table in tables for key in table.objects.values_list("key_id", flat=True)}
+
+
+def _reseal(table: type[RealmSecret | EndpointSecret], row_id: int) -> str:
     """Seal one anew; says which one when it cannot be opened."""
-    with _with_keys() as ring:
-        row = RealmSecret.objects.select_for_update().get(id=row_id)
-        version = RealmVersion.objects.select_related("realm").get(id=row.version_id)
+    with with_keys() as ring:
+        row = table.objects.select_for_update().get(id=row_id)
+        bound = row.context if isinstance(row, EndpointSecret) else context(row.version)
         try:
-            opened = ring.open(row.key_id, bytes(row.sealed), context(version))
+            opened = ring.open(row.key_id, bytes(row.sealed), bound)
         except keyring.CannotOpen:
-            return f"{version.realm.name} version {version.number}"
-        row.key_id, row.sealed = ring.seal(opened, context(version))
+            if isinstance(row, EndpointSecret):
+                return f"{row.endpoint.name}'s {row.what}"
+            return f"{row.version.realm.name} version {row.version.number}"
+        row.key_id, row.sealed = ring.seal(opened, bound)
         row.save(update_fields=["key_id", "sealed"])
         return ""
 
 
 @contextmanager
-def _with_keys() -> Iterator[KeyRing]:
+def with_keys() -> Iterator[KeyRing]:
     """A transaction with the ring as it is; nobody seals, or replaces the ring, at the same time.
 
     Else a row could be sealed under a key that has just been found to be needed no more.

@@ -172,3 +172,29 @@ BEGIN
   RETURN NEW;
 END $body$;
 """
+
+
+class NoticeState(StrEnum):
+    READY = "ready"  # to be sent once due
+    EXECUTING = "executing"  # a keeper holds it under a lease
+    SUCCEEDED = "succeeded"  # the mail server or the endpoint took it
+    IN_DOUBT = "in_doubt"  # it may have arrived; it is sent again, which may be seen twice
+    FAILED = "failed"  # given up, and shown to admins
+    CANCELLED = "cancelled"  # nobody is to hear it any more; never sent after that
+
+
+_N = NoticeState
+
+NOTICE_STARTS = frozenset({_N.READY, _N.CANCELLED})
+NOTICE_MOVES = (
+    Move(_N.READY, _N.EXECUTING, "a keeper claims it"),
+    Move(_N.IN_DOUBT, _N.EXECUTING, "a keeper claims it again"),
+    Move(_N.IN_DOUBT, _N.SUCCEEDED, "its own late answer is that it was taken"),
+    Move(_N.EXECUTING, _N.SUCCEEDED, "it was taken"),
+    Move(_N.EXECUTING, _N.CANCELLED, "it is so no longer, or whom it is for may not or will not hear it"),
+    Move(_N.EXECUTING, _N.READY, "not now, or the lease ran out before it began to be sent"),
+    Move(_N.EXECUTING, _N.IN_DOUBT, "no answer, or the lease ran out after it began to be sent"),
+    Move(_N.EXECUTING, _N.FAILED, "refused for good, or tried enough"),
+)  # fmt: skip
+NOTICE_DUE = frozenset({_N.READY, _N.IN_DOUBT})
+"""States in which a notice is to be sent once its time has come."""

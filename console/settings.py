@@ -201,6 +201,26 @@ TRUSTED_PROXIES = env.list("TRUSTED_PROXIES", default=[])
 # Ceilings and rates to set at each start, such as person=500/3600; see `manage.py limit`.
 LIMITS = env.str("STEADYHAND_LIMITS", default="")
 
+# Where people find the console: the links of notices begin with it.
+PUBLIC_URL = env.str(
+    "PUBLIC_URL", default=f"http://127.0.0.1:{env.str('PORT', default='8000')}"
+).rstrip("/")
+
+# The mail server, such as smtps://user@mail.example.org, and what may be called of what somebody named by
+# URL: nothing, unless it is listed. `actions.doors` reads both.
+MAIL = {
+    "url": env.str("EMAIL_URL", default=""),
+    "sender": env.str("EMAIL_FROM", default=""),
+    "password_file": env.str("EMAIL_PASSWORD_FILE", default=""),
+    "ca_file": env.str("EMAIL_CA_FILE", default=""),
+}
+OUTBOUND = {
+    "hosts": env.list("OUTBOUND_HOSTS", default=[]),
+    "ports": env.list("OUTBOUND_PORTS", default=["443"]),
+    "networks": env.list("OUTBOUND_NETWORKS", default=[]),
+    "ca_file": env.str("OUTBOUND_CA_FILE", default=""),
+}
+
 # Networks that may pull the lists without a token, such as the firewalls'.
 LIST_NETWORKS = env.list("LIST_NETWORKS", default=[])
 

@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0008_incidents")]
+    dependencies = [("actions", "0009_notices")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -70,5 +70,19 @@ class Migration(migrations.Migration):
             may_administer_entry=granted("entry", "administer_entry", "p_target", "c.id"),
             may_administer_realm=granted("realm", "administer_realm", "p_target", "c.id"),
         ),
+        migrations.RunSQL(
+            states.moves_sql("notice", states.NOTICE_STARTS, states.NOTICE_MOVES)
+        ),
+        sql(
+            "notices.sql",
+            sees=granted("entry", "see_entry", "v_entry", "c.id"),
+            sees_realm=granted("realm", "see_realm", "v_realm", "c.id"),
+            in_one_realm=", ".join(f"'{kind}'" for kind in sorted(subjects.IN_ONE_REALM)),
+            asks=granted("entry", "ask_entry", "v_entry", "c.id"),
+            approves=granted("entry", "approve_entry", "v_entry", "c.id"),
+            asks_realm=granted("realm", "ask_realm", "e.realm_id", "c.id"),
+            approves_realm=granted("realm", "approve_realm", "e.realm_id", "c.id"),
+        ),
+        sql("hearing.sql"),
         sql("grants.sql"),
     ]

@@ -10,6 +10,15 @@ from actions.models.incident import Incident, IncidentEntry, IncidentMember
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.limits import LimitCount, LimitRule, ProtectedSubject, RateCount, Seat
 from actions.models.log import LogEvent
+from actions.models.notice import (
+    Endpoint,
+    EndpointSecret,
+    Happening,
+    Notice,
+    NoticeAddress,
+    NoticeChoice,
+    NoticeMark,
+)
 from actions.models.operation import Operation, OperationIncident
 from actions.models.reading import Reading
 from actions.models.realm import (
@@ -36,9 +45,12 @@ __all__ = [
     "CatalogueEntry",
     "Draft",
     "Effect",
+    "Endpoint",
+    "EndpointSecret",
     "EndsHold",
     "EntryGroupGrant",
     "EntryUserGrant",
+    "Happening",
     "Heartbeat",
     "Incident",
     "IncidentEntry",
@@ -47,6 +59,10 @@ __all__ = [
     "LimitRule",
     "LogEvent",
     "MadeValue",
+    "Notice",
+    "NoticeAddress",
+    "NoticeChoice",
+    "NoticeMark",
     "Operation",
     "OperationIncident",
     "ProtectedSubject",

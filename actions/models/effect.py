@@ -78,6 +78,7 @@ class Effect(models.Model):
             models.Index(
                 fields=["doubt_until"], name="effect_doubted", condition=Q(state="in_doubt")
             ),
+            models.Index(fields=["id"], name="effect_parked", condition=Q(state="parked")),
             models.Index(
                 fields=["subject", "lane", "realm", "-id"],
                 name="effect_last_said",

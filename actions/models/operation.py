@@ -115,6 +115,18 @@ class Operation(models.Model):
                 name="operation_waits",
                 condition=Q(state="awaiting_approval"),
             ),
+            # Who wants to hear that theirs settled is told from here; what is older costs nothing.
+            models.Index(
+                fields=["settled_at"],
+                name="operation_settled",
+                condition=Q(settled_at__isnull=False),
+            ),
+            models.Index(
+                fields=["requested_at"],
+                name="operation_end_not_done",
+                condition=Q(because__startswith="end of @")
+                & Q(state__in=["approved", "running", "parked", "failed", "partial"]),
+            ),
         ]
 
 

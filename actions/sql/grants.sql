@@ -78,3 +78,15 @@ GRANT SELECT (id, prefix, name, caller_id, owner_id, scopes, created_at, expires
 
 -- Rows that web and worker insert themselves take their number from these.
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO steadyhand_web, steadyhand_worker;
+
+-- Being heard: web writes what people choose, by functions alone; workers tell, and make no notice
+-- but of what there is.
+GRANT SELECT ON happening, notice, endpoint, notice_choice, notice_address
+  TO steadyhand_web, steadyhand_worker;
+GRANT SELECT ON happening, notice, endpoint, notice_choice TO steadyhand_auditor;
+GRANT EXECUTE ON FUNCTION ask_notice_address, try_notice_code, confirm_notice_address, choose_notice, test_notice
+  TO steadyhand_web;
+GRANT SELECT ON endpoint_secret TO steadyhand_worker;
+GRANT UPDATE (state, fence, tries, calls, doubts, run_at, lease_until, began_at, settled_at, message)
+  ON notice TO steadyhand_worker;
+GRANT EXECUTE ON FUNCTION make_notices, notice_objection TO steadyhand_worker;

@@ -19,6 +19,7 @@ from actions.policy import Sight
 from actions.standing import Facts
 from console import steps
 from console.access import SignedIn, page
+from console.troubles import being_heard
 from console.views.loading import load
 from console.views.rows import Row, counts, row, rows, starts
 from console.wording import Outcome
@@ -43,7 +44,7 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees, request.user.pk)
+    context = _live(request.rights.sees, request.user.pk, being_heard(request.user.pk))
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
@@ -57,7 +58,7 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: Sight, viewer: UUID) -> dict[str, Any]:
+def _live(sees: Sight, viewer: UUID, heard: list[Outcome]) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
@@ -67,7 +68,7 @@ def _live(sees: Sight, viewer: UUID) -> dict[str, Any]:
         "alone": load(lambda: [(b.caller.username, b.ends_at) for b in break_glass.all_open()]),
         "health": health,
         "slow": SLOW,
-        "troubles": list(_troubles(health)) if health else [],
+        "troubles": [*(_troubles(health) if health else []), *heard],
     }
     seen = {**context}
     if health:

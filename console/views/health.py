@@ -11,7 +11,9 @@ from actions import database
 
 _STATE = """
 SELECT count(*) FILTER (WHERE at > clock_timestamp() - interval '10 seconds') AS keepers,
-       EXISTS (SELECT FROM ends_hold WHERE released_at IS NULL) AS ends_held
+       EXISTS (SELECT FROM ends_hold WHERE released_at IS NULL) AS ends_held,
+       EXISTS (SELECT FROM notice WHERE state IN ('in_doubt', 'ready')
+                  AND made_at < clock_timestamp() - interval '10 minutes') AS notices_late
   FROM heartbeat WHERE role = 'keeper'
 """
 
@@ -36,5 +38,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
             "database": "ok",
             "keepers": state["keepers"],
             "ends": "held" if state["ends_held"] else "ok",
+            "notices": "late" if state["notices_late"] else "ok",
         }
     )

@@ -27,7 +27,7 @@ console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
 console.views.administering console.views.wide
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
-  console.pictures console.record console.chronicle console.forms
+  console.pictures console.record console.chronicle console.forms console.troubles
 console.knocking console.proof
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
@@ -41,7 +41,10 @@ actions.apps
 actions.inbox actions.since
 actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
   actions.approve actions.keep
-actions.bell
+actions.bell actions.teller
+actions.hearing
+actions.tell
+actions.telling actions.endpoints
 actions.tasks actions.hands actions.act actions.incidents
 actions.remains actions.dossier actions.timeline
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends
@@ -56,29 +59,33 @@ actions.force
 actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
 actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
-  actions.approvals actions.break_glass actions.protection
+  actions.approvals actions.break_glass actions.protection actions.doors
 actions.models
 actions.models.*
 actions.models.subject
 actions.registry
+actions.channels.rooms
+actions.channels.*
 actions.connectors.django_sessions
 actions.catalogue.* actions.connectors.*
 actions.catalogue._accounts
 actions.connectors._pg_*
-actions.connectors._pg_roles
+actions.connectors._pg_roles actions.connectors._http actions.channels._base
 actions.catalogue._* actions.connectors._*
-actions.keys actions.subjects actions.outcomes
+actions.keys actions.subjects actions.outcomes actions.heard
 actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
-actions actions.catalogue actions.connectors console console.apps console.settings console.views
-  console.templatetags console.templatetags.* console.management console.management.commands
+actions actions.catalogue actions.channels actions.connectors console console.apps console.settings
+  console.views console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
     .strip()
     .splitlines()
 ]
 PURE = (
     "actions.catalogue",
+    "actions.channels",
     "actions.connectors",
+    "actions.heard",
     "actions.states",
     "actions.keys",
     "actions.subjects",

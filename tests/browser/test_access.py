@@ -26,7 +26,7 @@ def test_pages_have_no_known_barrier(
     paths = [
         "/", "/actions", "/actions/ban-network", "/actions/ban-network/new", draft,
         f"/operations/{ref}", "/operations", f"/subjects/network/{network}/32", "/lists",
-        "/incidents/new",
+        "/incidents/new", "/account/notices",
     ]  # fmt: skip
     _no_barrier(ana, paths, width)
 

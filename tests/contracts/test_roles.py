@@ -23,7 +23,7 @@ WRITES = {
         },
         "UPDATE": {
             *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
-            *("reading", "subject_label", "made_value"),
+            *("reading", "subject_label", "made_value", "notice"),
         },
         "DELETE": {"heartbeat", "reading"},
     },
@@ -226,9 +226,12 @@ EXECUTES = {
     | {"write_incident", "may_see_incident"}
     | {"approval_objection", "open_break_glass", "close_break_glass"}
     | {"protection", "means", "protect", "unprotect", "administers"}
-    | {"knock", "came_in", "key_known", "take_seat", "leave_seat"},
+    | {"knock", "came_in", "key_known", "take_seat", "leave_seat"}
+    | {"ask_notice_address", "try_notice_code", "confirm_notice_address"}
+    | {"choose_notice", "test_notice"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"}
-    | {"protection", "means", "asked_twice", "forget_counts"},
+    | {"protection", "means", "asked_twice", "forget_counts"}
+    | {"make_notices", "notice_objection"},
     "auditor": {"last_known"},
 }
 for executed in EXECUTES.values():
