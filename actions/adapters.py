@@ -50,9 +50,9 @@ def connector(realm: str, version: int) -> Connector:
     if at not in held:
         params = connection.get_connection_params()
         given = {name: params[name] for name in _WANTED if params.get(name) is not None}
-        kind = registry.connector(Realm.objects.get(id=realm).connector)
+        connects = registry.connector(Realm.objects.get(id=realm).connector)
         row = RealmVersion.objects.get(realm_id=realm, number=version)
-        held[at] = kind(row.settings, partial(_own_database, given), _credentials(row))
+        held[at] = connects(row.settings, partial(_own_database, given), _credentials(row))
     return held[at]
 
 
@@ -73,9 +73,14 @@ def _opened(version: RealmVersion) -> dict[str, str]:
     return ring.open(secret.key_id, bytes(secret.sealed), context)
 
 
+def kind(effect: Effect) -> type[Connector]:
+    """What kind of system the effect is in."""
+    return registry.connector(effect.realm.connector)
+
+
 def offer(effect: Effect) -> Offer:
     """What the effect's connector promises of the capability that it uses."""
-    return registry.connector(effect.realm.connector).offers[effect.capability]
+    return kind(effect).offers[effect.capability]
 
 
 def call_of(effect: Effect) -> Call:

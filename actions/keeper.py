@@ -90,9 +90,9 @@ class Keeper:
         if self._bell is not None:
             self._bell.ring(due)
         if self._bell is None or not self._bell.heard:
-            return due
+            return [one for one in due if not one.full]
         # The last first: workers that are merely busy come from the other end.
-        return [one for one in reversed(due) if one.overdue]
+        return [one for one in reversed(due) if one.overdue and not one.full]
 
     def _seldom(self) -> None:
         self._beat()

@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0004_realm_health")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
         ),
         sql("frozen.sql"),
         sql("log.sql"),
+        sql("health.sql"),
         sql("facts.sql"),
         sql("readings.sql"),
         sql(

@@ -5,6 +5,7 @@ from actions.models.caller import Caller
 from actions.models.draft import Draft
 from actions.models.effect import Attempt, Effect
 from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
+from actions.models.health import RealmHealth
 from actions.models.incident import Incident
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.log import LogEvent
@@ -44,6 +45,7 @@ __all__ = [
     "Reading",
     "Realm",
     "RealmGroupGrant",
+    "RealmHealth",
     "RealmSecret",
     "RealmUserGrant",
     "RealmVersion",

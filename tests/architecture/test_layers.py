@@ -47,6 +47,7 @@ actions.ask
 actions.force
 actions.standing actions.realms actions.adapters actions.settle
 actions.plan actions.policy actions.log actions.steps actions.made actions.checks actions.values
+  actions.health
 actions.models
 actions.models.*
 actions.models.subject
