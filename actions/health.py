@@ -6,9 +6,8 @@ realm that is left alone stays as it is, and spends nothing: neither a try nor i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -32,6 +31,8 @@ MAY_BE_TRIED = """(h.paused_at IS NULL OR (h.try_at <= clock_timestamp()
 RESTED = """(coalesce(h.rested, 0)
  + coalesce(extract(epoch FROM clock_timestamp() - h.paused_at)::float, 0))"""
 """For SQL, with `realm_health` as h: the seconds for which it was left alone, all in all, until now."""
+
+type Given = dict[str, Any]
 
 _PROBE = """
 UPDATE realm_health SET probe = %(attempt)s,
@@ -57,7 +58,7 @@ def heard(
 
     Any definite answer is a sign of health, also a no.
     """
-    given = {"realm": realm, "attempt": attempt}
+    given: Given = {"realm": realm, "attempt": attempt}
     if not asked:
         _run(_LET_GO, given)
     elif isinstance(outcome, Applied | Refused):
@@ -103,7 +104,7 @@ UPDATE realm_health SET paused_at = clock_timestamp(), rest = %(rest)s,
 """
 
 
-def _failed(given: dict[str, object]) -> None:
+def _failed(given: Given) -> None:
     _run(_KNOWN, given)
     if not _run(_STILL_SILENT, given) and _run(_ONE_MORE, given):
         _run(_PAUSE, given)
@@ -135,38 +136,7 @@ def not_read_now() -> dict[UUID, datetime]:
         return dict(cursor.execute(sql).fetchall())
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
-    """A realm that is left alone: since when, when it is tried next, after how many calls for nothing."""
-
-    realm: UUID
-    title: str
-    since: datetime
-    try_at: datetime
-    failures: int
-    message: str
-
-
-_PAUSED = """
-SELECT m.id, m.title, h.paused_at, h.try_at, h.failures, h.message
-  FROM realm_health h JOIN realm m ON m.id = h.realm_id
- WHERE h.paused_at IS NOT NULL AND m.enabled ORDER BY h.paused_at, m.name
-"""
-
-
-def paused() -> list[Paused]:
-    """All realms in use that are left alone now, the longest first."""
-    with connection.cursor() as cursor:
-        return [Paused(*row) for row in cursor.execute(_PAUSED).fetchall()]
-
-
-def paused_among(realms: Iterable[str]) -> dict[str, Paused]:
-    """Those of `realms` (ids) that are left alone now."""
-    wanted = set(realms)
-    return {str(one.realm): one for one in paused() if str(one.realm) in wanted}
-
-
-def _run(sql: str, given: dict[str, object]) -> int:
+def _run(sql: str, given: Given) -> int:
     """Run one statement; how many rows it moved."""
     with connection.cursor() as cursor:
         cursor.execute(sql, given)

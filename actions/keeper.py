@@ -22,7 +22,7 @@ from actions.hands import Hands
 from actions.models import Heartbeat
 from actions.outbox import Ring
 from actions.reader import Reader
-from actions.sweeping import alone
+from actions.sweeping import Beside, alone
 
 EVERY = 0.1
 """Seconds between sweeps that found nothing to do."""
@@ -57,8 +57,10 @@ class Keeper:
 
     def run(self) -> None:
         """Sweep until told to stop; a database that is away is waited for."""
-        reader = Reader()
-        reader.start()
+        # Both wait for outside systems: one that is silent is not to hold up what others are due.
+        beside = Reader(), Beside(reconcile.reconcile_due, EVERY)
+        for one in beside:
+            one.start()
         while not self.stop.is_set():
             try:
                 busy = self.sweep()
@@ -67,7 +69,8 @@ class Keeper:
                 busy = False
             if not busy:
                 self.stop.wait(EVERY)
-        reader.stop()
+        for one in beside:
+            one.stop()
         self.hands.close(GOODBYE)
         self._say_goodbye()
 
@@ -81,7 +84,6 @@ class Keeper:
         ours = self._ours()
         self.hands.take(ours)
         ended = self.hands.settle(EVERY)
-        alone(reconcile.reconcile_due)
         return bool(ours) and ended > 0
 
     def _ours(self) -> list[Ring]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
@@ -73,7 +73,7 @@ def due(most: int) -> list[Ring]:
         return [Ring(*row) for row in cursor.fetchall()]
 
 
-def _asked(most: int) -> dict[str, object]:
+def _asked(most: int) -> dict[str, Any]:
     at_once = {kind.name: kind.at_once for kind in registry.connectors()}
     late = OVERDUE_AFTER.total_seconds()
     return {"most": most, "late": late, "at_once": database.dumps(at_once)}
@@ -106,9 +106,7 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
     return None
 
 
-def _claim(
-    effect_id: int, at: int, realm: uuid.UUID, at_once: int, worker: str
-) -> Attempt | None:
+def _claim(effect_id: int, at: int, realm: uuid.UUID, at_once: int, worker: str) -> Attempt | None:
     attempt = uuid.uuid4()
     with transaction.atomic():
         operation = lock(at)
@@ -149,7 +147,12 @@ RETURNING h.paused_at IS NOT NULL
 
 def _take(effect_id: int, realm: uuid.UUID, at_once: int) -> bool | None:
     """Whether its realm is left alone; None when it could not be taken up."""
-    given = {"effect": effect_id, "realm": realm, "lease": LEASE, "at_once": at_once}
+    given: dict[str, Any] = {
+        "effect": effect_id,
+        "realm": realm,
+        "lease": LEASE,
+        "at_once": at_once,
+    }
     with connection.cursor() as cursor:
         row = cursor.execute(_TAKE, given).fetchone()
     return bool(row[0]) if row else None

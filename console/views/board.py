@@ -6,13 +6,14 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from actions import ends, history, overview
+from actions import ends, history, overview, paused
 from actions.overview import Health
 from actions.standing import Facts
 from console import steps
@@ -41,7 +42,7 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees)
+    context = _live(request.rights.sees, request.user.pk)
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
@@ -55,7 +56,7 @@ def board(request: SignedIn) -> HttpResponse:
     return response
 
 
-def _live(sees: frozenset[str]) -> dict[str, Any]:
+def _live(sees: frozenset[str], caller: UUID) -> dict[str, Any]:
     health = load(overview.health)
     context: dict[str, Any] = {
         "needs": load(lambda: _needs(sees)),
@@ -64,6 +65,7 @@ def _live(sees: frozenset[str]) -> dict[str, Any]:
         "health": health,
         "slow": SLOW,
         "troubles": list(_troubles(health)) if health else [],
+        "silent": load(lambda: paused.in_sight(caller)),
     }
     seen = [*context.values()]
     if health:

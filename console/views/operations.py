@@ -13,10 +13,11 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_GET, require_POST
 
-from actions import arrivals, history, keys, read, values
+from actions import arrivals, history, keys, paused, read, values
 from actions.arrivals import MIDDLE, Story, Tally
 from actions.history import Filter
 from actions.models import LogEvent
+from actions.paused import Paused
 from actions.registry import registry
 from actions.standing import Facts, Known
 from console import pictures, record, steps, waiting, wording
@@ -212,13 +213,22 @@ def _effects(told: Facts, known: Mapping[tuple[str, str], Known]) -> list[dict[s
     """Rows of the table of effects: a look at a system stands once, at the last step that it judges."""
     last = {(effect["realm_id"], effect["capability"]): effect["n"] for effect in told["effects"]}
     judged = {n: known.get(pair) for pair, n in last.items()}
-    return [_effect(effect, judged.get(effect["n"])) for effect in told["effects"]]
+    waiting = {effect["realm_id"] for effect in told["effects"] if effect["state"] == "ready"}
+    silent = paused.among(waiting) if waiting else {}
+    return [
+        _effect(effect, judged.get(effect["n"]), silent.get(effect["realm_id"]))
+        for effect in told["effects"]
+    ]
 
 
-def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
+def _effect(
+    effect: dict[str, Any], known: Known | None, silent: Paused | None
+) -> dict[str, object]:
     title, later = steps.TITLES.get(effect["step"]), steps.later(effect)
     said = [steps.found(effect, wording.FOUND.get(effect["found"], ""))]
-    if later is not None:
+    if silent is not None and effect["state"] == "ready":
+        said = [f"{_SILENT} {wording.clock(max(silent.try_at, later or silent.try_at))}"]
+    elif later is not None:
         said.append(steps.pause(effect, wording.clock(later)))
     elif effect["state"] == "ready" and not effect["attempts"]:
         said = ["Recorded; about to be sent"]
@@ -236,6 +246,7 @@ def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
     }
 
 
+_SILENT = "Its system does not answer: tried again at"
 _WORDS = {"cancelled": wording.WORDS["cancelled"]}
 
 

@@ -38,7 +38,7 @@ actions.bell
 actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
   actions.history actions.arrivals
-  actions.now actions.overview actions.records actions.blocklists
+  actions.now actions.overview actions.records actions.blocklists actions.paused
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.spared actions.keyed
