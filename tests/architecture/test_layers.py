@@ -25,6 +25,7 @@ console.api
 console.api.drafts console.api.verbs
 console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
+  console.views.effects
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
