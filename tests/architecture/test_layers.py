@@ -61,8 +61,10 @@ actions.connectors._pg_roles
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.realm_names
+console.settings
+console.limits
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
-actions actions.catalogue actions.connectors console console.apps console.settings console.views
+actions actions.catalogue actions.connectors console console.apps console.views
   console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
     .strip()
