@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = [
     row.split()
     for row in """
-console.urls console.wsgi console.run console.management.commands.*
+console.wsgi
+console.urls console.run console.management.commands.*
 console.celery
+console.views.overload
 console.api.handler
 console.api
 console.api.drafts console.api.verbs
@@ -27,6 +29,7 @@ console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.views.effects
   console.pictures console.record console.forms
+console.admission
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
 console.example console.trial console.steps
@@ -62,7 +65,7 @@ actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.realm_names
 console.settings
-console.limits
+console.limits console.rooms
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
 actions actions.catalogue actions.connectors console console.apps console.views
   console.templatetags console.templatetags.* console.management console.management.commands
