@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.console_process import Console
 
 REALMS = 4
+TABLES = ("subject", "operation", "effect")
 _COPY = """
 INSERT INTO {table} ({columns}) SELECT {values}
   FROM {table} t, generate_series(1, {count}) n WHERE t.id = {row}
@@ -74,7 +75,7 @@ def fill(console: Console, ref: str, count: int) -> None:
     effect = console.value("SELECT id FROM effect WHERE operation_id = %s", operation)
     with console.database("superuser") as at:
         at.execute("SET session_replication_role = replica")
-        for table in ("operation", "effect"):
+        for table in TABLES:
             at.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         at.execute(
             "INSERT INTO realm (id, name, title, connector, version, enabled)"
@@ -82,6 +83,10 @@ def fill(console: Console, ref: str, count: int) -> None:
             " FROM generate_series(1, %s) n",
             [REALMS - 1],
         )
+        subject = console.value("SELECT subject_id FROM effect WHERE id = %s", effect)
+        address = "host('10.0.0.0'::inet + n) || '/32'"
+        own = {"id": "1000000 + n", "name": address, "network": f"({address})::cidr"}
+        _copy(at, "subject", subject, count, own)
         new = {"id": "1000000 + n", "subject_id": "1000000 + n"}
         _copy(at, "operation", operation, count, {**new, "ref": "'many_' || n"})
         realm = "(SELECT array_agg(id) FROM realm WHERE connector = 'blocklist')"
@@ -91,7 +96,7 @@ def fill(console: Console, ref: str, count: int) -> None:
             "run_at": "now() - interval '1 second' - (n % 600) * interval '1 second'",
         }
         _copy(at, "effect", effect, count, {**new, **own})
-        for table in ("operation", "effect"):
+        for table in TABLES:
             at.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
             at.execute(f"ANALYZE {table}")
 

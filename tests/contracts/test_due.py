@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from actions import outbox, reconcile
+from actions import outbox, overview, reconcile
 from actions.outbox import Ring
 from tests.contracts.inside import Still, ban
 
@@ -65,6 +65,12 @@ def test_what_is_due_is_found_by_indexes_however_much_there_is(
     assert "Seq Scan on effect" not in steps, steps
     walked = next(line for line in steps.splitlines() if "effect_due" in line)
     assert int(walked.split("rows=")[2].split(".")[0]) < 100, "it stops once it has enough"
+    assert "Sort" not in steps.split("Limit")[-1], "what is due comes in its order"
+    steps = plan(crowded, overview._HEALTH, {})
+    assert "Seq Scan on effect" not in steps, steps
+    for line in steps.splitlines():
+        if "effect_due" in line:
+            assert float(line.split("rows=")[2].split()[0]) <= 1, "the board looks at the first"
     for sql in (reconcile._DUE, LEASES):
         steps = plan(crowded, sql, [])
         assert "Index" in steps and "Seq Scan" not in steps, steps

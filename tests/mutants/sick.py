@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 HEALTH, OUTBOX = "actions/health.py", "actions/outbox.py"
+CROWD = "tests/console/test_overload.py::test_"
 TIME_OUTS = "tests/architecture/test_time_outs.py::test_"
 SICK = "tests/contracts/test_realm_health.py::test_"
 
@@ -205,5 +206,57 @@ MUTANTS = (
         "        **given,\n",
         "",
         (TIME_OUTS + "what_the_url_says_of_the_line_is_kept",),
+    ),
+    # Overload.
+    Mutant(
+        "overload: a place is given back",
+        "console/admission.py",
+        "        finally:\n            rooms.leave()\n",
+        "        finally:\n            pass\n",
+        (CROWD + "at_three_times_what_it_carries_nothing_is_lost_and_the_rest_are_told",),
+    ),
+    Mutant(
+        "overload: who finds no place is sent away",
+        "console/admission.py",
+        "        if not rooms.enter(room):\n",
+        "        if not rooms.enter(room) and False:\n",
+        (CROWD + "at_three_times_what_it_carries_nothing_is_lost_and_the_rest_are_told",),
+    ),
+    Mutant(
+        "overload: it says when to come again",
+        "console/views/overload.py",
+        '    response["Retry-After"] = str(random.randint(1, 3))',
+        '    del response["Retry-After"]',
+        (CROWD + "at_three_times_what_it_carries_nothing_is_lost_and_the_rest_are_told",),
+    ),
+    Mutant(
+        "overload: so many wait, and no more",
+        "console/rooms.py",
+        "        if not self._waiting.acquire(blocking=False):\n            return False\n",
+        "        self._waiting.acquire(timeout=5)\n",
+        (CROWD + "who_finds_no_place_is_told_at_once_and_a_place_that_is_left_is_taken",),
+    ),
+    Mutant(
+        "overload: nobody waits for ever",
+        "console/rooms.py",
+        "return self._places.acquire(timeout=self._patience)",
+        "return self._places.acquire(timeout=20) or True",
+        (CROWD + "who_has_waited_long_enough_is_told_too",),
+    ),
+    Mutant(
+        "overload: reads pass the crowd by",
+        "console/rooms.py",
+        'return READS if method in {"GET", "HEAD", "OPTIONS"} else CHANGES',
+        "return CHANGES",
+        (CROWD + "reads_changes_and_looks_have_rooms_of_their_own",),
+    ),
+    Mutant(
+        "a million due: the board looks at the first of each realm",
+        "actions/overview.py",
+        "     ORDER BY e.run_at LIMIT 1) first) AS oldest_due,",
+        "     ORDER BY e.message, e.run_at LIMIT 1) first) AS oldest_due,",
+        (
+            "tests/contracts/test_due.py::test_what_is_due_is_found_by_indexes_however_much_there_is",
+        ),
     ),
 )
