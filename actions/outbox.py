@@ -260,7 +260,7 @@ def roll_up_unseen() -> int:
     """
     busy = Effect.objects.filter(operation=OuterRef("id"), state__in=sorted(states.BUSY))
     stuck = Operation.objects.filter(~Exists(busy), state=OperationState.RUNNING)
-    ids = list(stuck.values_list("id", flat=True)[:100])
+    ids = list(stuck.order_by("id").values_list("id", flat=True)[:100])
     for operation_id in ids:
         with transaction.atomic():
             roll_up(lock(operation_id))

@@ -39,6 +39,10 @@ class Migration(migrations.Migration):
             name='rested_before',
             field=models.FloatField(db_default=0),
         ),
+        migrations.AddIndex(
+            model_name='operation',
+            index=models.Index(condition=models.Q(('state', 'running')), fields=['id'], name='operation_running'),
+        ),
         migrations.AddConstraint(
             model_name='effect',
             constraint=models.UniqueConstraint(condition=models.Q(('state', 'executing')), fields=('realm', 'place'), name='effect_one_in_each_place_of_a_realm'),

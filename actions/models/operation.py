@@ -85,6 +85,7 @@ class Operation(models.Model):
                 name="operation_not_begun",
                 condition=Q(state__in=["approved", "awaiting_approval"]),
             ),
+            models.Index(fields=["id"], name="operation_running", condition=Q(state="running")),
         ]
 
 
