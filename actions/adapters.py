@@ -5,24 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import traceback
-from collections.abc import Mapping
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import connection
 
-from actions import keyring, keys, made
+from actions import database, keyring, keys, made
 from actions.connectors._base import Call, Connector, Offer
 from actions.models import Effect, Realm, RealmSecret, RealmVersion
 from actions.outcomes import Seen
 from actions.registry import registry
 
 log = logging.getLogger(__name__)
-
-_WANTED = ("host", "port", "user", "password", "dbname", "options", "connect_timeout")
 
 
 class _AtWork(threading.local):
@@ -35,9 +30,9 @@ class _AtWork(threading.local):
 _at_work = _AtWork()
 
 
-def _own_database(given: Mapping[str, Any]) -> psycopg.Connection[Any]:
+def _own_database() -> psycopg.Connection[Any]:
     """A connection of its own to the console's database, so that no call sits in our transaction."""
-    return psycopg.connect(**given, autocommit=True, application_name="steadyhand connector")
+    return database.own_line("steadyhand connector")
 
 
 def connector(realm: str, version: int) -> Connector:
@@ -48,11 +43,9 @@ def connector(realm: str, version: int) -> Connector:
     at = (realm, version)
     held = _at_work.by_version
     if at not in held:
-        params = connection.get_connection_params()
-        given = {name: params[name] for name in _WANTED if params.get(name) is not None}
-        kind = registry.connector(Realm.objects.get(id=realm).connector)
+        connects = registry.connector(Realm.objects.get(id=realm).connector)
         row = RealmVersion.objects.get(realm_id=realm, number=version)
-        held[at] = kind(row.settings, partial(_own_database, given), _credentials(row))
+        held[at] = connects(row.settings, _own_database, _credentials(row))
     return held[at]
 
 
@@ -73,9 +66,14 @@ def _opened(version: RealmVersion) -> dict[str, str]:
     return ring.open(secret.key_id, bytes(secret.sealed), context)
 
 
+def kind(effect: Effect) -> type[Connector]:
+    """What kind of system the effect is in."""
+    return registry.connector(effect.realm.connector)
+
+
 def offer(effect: Effect) -> Offer:
     """What the effect's connector promises of the capability that it uses."""
-    return registry.connector(effect.realm.connector).offers[effect.capability]
+    return kind(effect).offers[effect.capability]
 
 
 def call_of(effect: Effect) -> Call:

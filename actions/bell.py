@@ -65,7 +65,10 @@ type Rang = tuple[int, datetime, int]
 
 
 class Rung:
-    """For what was rung, and when to ring for it again; in memory alone, and only what is due."""
+    """For what was rung, and when to ring for it again; in memory alone, and only what is due.
+
+    Nobody is called for what finds no place in its realm now.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Rang, tuple[float, float]] = {}
@@ -77,7 +80,7 @@ class Rung:
         for one in due:
             this = one.id, one.run_at, one.fence
             at, wait = self._known.get(this, (now, AGAIN_AFTER))
-            if at <= now:
+            if at <= now and not one.full:
                 ids.append(one.id)
                 at, wait = now + wait, min(2 * wait, AGAIN_AT_MOST)
             known[this] = at, wait

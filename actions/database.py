@@ -49,6 +49,16 @@ def value(sql: str, params: Mapping[str, object]) -> Any:
     return row[0] if row else None
 
 
+_OURS = ("server_side_binding", "prepare_threshold", "cursor_factory", "context")
+
+
+def own_line(name: str) -> psycopg.Connection[Any]:
+    """A connection of its own to the console's database, in autocommit, within the same limits."""
+    params = connection.get_connection_params()
+    given = {key: value for key, value in params.items() if key not in _OURS}
+    return psycopg.connect(**{**given, "autocommit": True, "application_name": name})
+
+
 def violated(error: IntegrityError) -> str | None:
     """The name of the constraint that was violated: which rule said no, never its text."""
     return getattr(getattr(error.__cause__, "diag", None), "constraint_name", None)

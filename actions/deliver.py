@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from typing import NamedTuple
 
-from actions import adapters, made, outbox, settle
+from actions import adapters, health, made, outbox, settle
 from actions.adapters import where
 from actions.connectors._base import Call, Connector, NotMade
 from actions.faults import point
@@ -19,8 +20,14 @@ from actions.outcomes import Applied, Outcome, Refused, RetryLater, Seen, Unknow
 
 log = logging.getLogger(__name__)
 
-type Told = tuple[Outcome, bool]
-"""What an attempt came to, and whether it was read back."""
+
+class Told(NamedTuple):
+    """What an attempt came to, whether it was read back, and whether the system was asked at all."""
+
+    outcome: Outcome
+    verified: bool = False
+    asked: bool = False
+
 
 _NOT_CALLED = RetryLater(
     "It was not called: too little was left of the time for which it was held."
@@ -35,35 +42,39 @@ def deliver(effect_id: int, worker: str) -> bool:
         return False
     point("deliver.claimed")
     effect = attempt.effect
-    outcome, verified = _bring_about(effect, attempt)
+    told = _bring_about(effect, attempt)
     point("deliver.called")
-    settle.settle(attempt, outcome, verified=verified, settle_seconds=adapters.offer(effect).settle)
+    rests = adapters.offer(effect).settle
+    settle.settle(attempt, told.outcome, verified=told.verified, settle_seconds=rests)
     point("deliver.settled")
+    # In a transaction of its own, for every effect of the realm would wait for this row.
+    kind = adapters.kind(effect)
+    health.heard(kind, effect.realm_id, attempt.id, told.outcome, asked=told.asked)
     return True
 
 
 def _bring_about(effect: Effect, attempt: Attempt) -> Told:
     if found := objection(effect):
-        return Refused(found), False
+        return Told(Refused(found))
     try:
         connector, call = _ready(effect)
     except NotMade as no:
-        return no.outcome, False
+        return Told(no.outcome, asked=True)
     except made.Erased:
-        return Refused("What it made is erased: it must be asked for anew."), False
+        return Told(Refused("What it made is erased: it must be asked for anew."))
     except Exception as error:
         log.warning("effect %s is not ready to be sent: %s", effect.pk, where(error))
-        return RetryLater(f"It could not be made ready: {type(error).__name__}."), False
+        return Told(RetryLater(f"It could not be made ready: {type(error).__name__}."))
     until = outbox.intend(attempt, effect, adapters.offer(effect).timeout)
     point("deliver.intended")
     if until is None:
-        return _NOT_CALLED, False
+        return Told(_NOT_CALLED)
     try:
         return _call(connector, call, until)
     except Exception as error:
         # Whatever a connector raises leaves open whether the call arrived.
         log.warning("effect %s: %s", effect.pk, where(error))
-        return Unknown(f"The call ended in {type(error).__name__}."), False
+        return Told(Unknown(f"The call ended in {type(error).__name__}."), asked=True)
 
 
 def _ready(effect: Effect) -> tuple[Connector, Call]:
@@ -77,16 +88,14 @@ def _ready(effect: Effect) -> tuple[Connector, Call]:
 def _call(connector: Connector, call: Call, until: float) -> Told:
     point("deliver.before_call")
     if outbox.steady() > until:  # this process stood still meanwhile
-        return _NOT_CALLED, False
+        return Told(_NOT_CALLED)
     outcome = connector.apply(call)
     point("deliver.after_call")
     if not isinstance(outcome, Applied):
-        return outcome, False
+        return Told(outcome, asked=True)
     if connector.verify(call):
-        return outcome, True
+        return Told(outcome, verified=True, asked=True)
     if connector.observe(call) is Seen.UNREADABLE:
-        return (
-            outcome,
-            False,
-        )  # its word stands where it cannot be read, and is told as not verified
-    return Unknown("The system said yes, but reading it back does not show it."), False
+        # Its word stands where it cannot be read, and is told as not verified.
+        return Told(outcome, asked=True)
+    return Told(Unknown("The system said yes, but reading it back does not show it."), asked=True)

@@ -22,7 +22,7 @@ from actions.hands import Hands
 from actions.models import Heartbeat
 from actions.outbox import Ring
 from actions.reader import Reader
-from actions.sweeping import alone
+from actions.sweeping import Beside, alone
 from actions.teller import Teller
 
 EVERY = 0.1
@@ -61,8 +61,11 @@ class Keeper:
 
     def run(self) -> None:
         """Sweep until told to stop; a database that is away is waited for."""
-        reader, teller = Reader(), Teller()
-        reader.start()
+        # They wait for outside systems: one that is silent is not to hold up what others are due.
+        beside = Reader(), Beside(reconcile.reconcile_due, EVERY)
+        for one in beside:
+            one.start()
+        teller = Teller()
         teller.start()
         while not self.stop.is_set():
             try:
@@ -72,7 +75,8 @@ class Keeper:
                 busy = False
             if not busy:
                 self.stop.wait(EVERY)
-        reader.stop()
+        for one in beside:
+            one.stop()
         teller.stop(SHORT_GOODBYE)
         self.hands.close(GOODBYE)
         self._say_goodbye()
@@ -87,7 +91,6 @@ class Keeper:
         ours = self._ours()
         self.hands.take(ours)
         ended = self.hands.settle(EVERY)
-        alone(reconcile.reconcile_due)
         return bool(ours) and ended > 0
 
     def _ours(self) -> list[Ring]:
@@ -96,9 +99,9 @@ class Keeper:
         if self._bell is not None:
             self._bell.ring(due)
         if self._bell is None or not self._bell.heard:
-            return due
+            return [one for one in due if not one.full]
         # The last first: workers that are merely busy come from the other end.
-        return [one for one in reversed(due) if one.overdue]
+        return [one for one in reversed(due) if one.overdue and not one.full]
 
     def _seldom(self) -> None:
         self._beat()

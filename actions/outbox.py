@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Subquery, When
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from actions import database, states, steps
+from actions import database, health, states, steps
 from actions.adapters import offer
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
+from actions.registry import registry
 from actions.settle import END, lock, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
 from actions.sweeping import each
@@ -23,31 +24,40 @@ from actions.sweeping import each
 LEASE = timedelta(seconds=settings.LEASE_SECONDS)
 BEGIN_WITHIN = timedelta(minutes=15)
 OVERDUE_AFTER = timedelta(seconds=5)
+PLACES_TRIED = 3
 
 
 class Ring(NamedTuple):
-    """An effect that is due: since when, under which fence, and whether nobody came for 5 seconds."""
+    """An effect that is due: since when, under which fence, and whether nobody came for 5 seconds.
+
+    `full`: as many of its realm are under way as may be; it has to wait for one of them.
+    """
 
     id: int
     run_at: datetime
     fence: int
     overdue: bool
     realm: uuid.UUID
+    full: bool = False
 
 
 # For each realm, walks the index of what is ready there in its order, and stops: however much is due in
 # one that is slow, what is due in the others is seen. The states stand in the text, for a partial index
 # is used only where the plan can see that it fits.
 _DUE = f"""
-SELECT d.* FROM realm m CROSS JOIN LATERAL (
-  SELECT e.id, e.run_at, e.fence, e.run_at < statement_timestamp() - make_interval(secs => %s),
-         e.realm_id
+SELECT d.* FROM realm m LEFT JOIN realm_health h ON h.realm_id = m.id
+ CROSS JOIN LATERAL (SELECT count(*) >= (%(at_once)s::jsonb ->> m.connector)::int AS is_full
+   FROM effect x WHERE x.realm_id = m.id AND x.state = 'executing') AS under_way
+ CROSS JOIN LATERAL (
+  SELECT e.id, e.run_at, e.fence, e.run_at < statement_timestamp() - make_interval(secs => %(late)s),
+         e.realm_id, under_way.is_full
     FROM effect e
    WHERE e.realm_id = m.id AND e.state = 'ready' AND e.run_at <= statement_timestamp()
      AND NOT EXISTS (SELECT FROM effect b WHERE b.subject_id = e.subject_id AND b.lane = e.lane
                         AND b.realm_id = e.realm_id
                         AND b.state IN ({", ".join(f"'{s}'" for s in sorted(states.OPEN))}))
-   ORDER BY e.run_at, e.id LIMIT %s) d
+   ORDER BY e.run_at, e.id LIMIT CASE WHEN h.paused_at IS NULL THEN %(most)s::int ELSE 1 END) d
+ WHERE {health.MAY_BE_TRIED} AND jsonb_exists(%(at_once)s::jsonb, m.connector)
  ORDER BY d.run_at, d.id
 """
 
@@ -55,37 +65,63 @@ SELECT d.* FROM realm m CROSS JOIN LATERAL (
 def due(most: int) -> list[Ring]:
     """What may be taken up now, the longest due first: at most so many of each realm.
 
-    What waits for another effect of its lane and realm is not among it: others pass it by.
+    What waits for another effect of its lane and realm is not among it: others pass it by. Of a realm
+    that is left alone there is nothing, and once its rest is over, one.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [OVERDUE_AFTER.total_seconds(), most])
+        cursor.execute(_DUE, _asked(most))
         return [Ring(*row) for row in cursor.fetchall()]
+
+
+def _asked(most: int) -> dict[str, Any]:
+    at_once = {kind.name: kind.at_once for kind in registry.connectors()}
+    late = OVERDUE_AFTER.total_seconds()
+    return {"most": most, "late": late, "at_once": database.dumps(at_once)}
 
 
 def claim(effect_id: int, worker: str) -> Attempt | None:
     """Take up one effect; None when somebody else did, or another of its lane is under way.
 
-    None too when there is no such effect: a message may name any. The attempt has its effect with it,
-    and that its realm, subject and operation.
+    None too when its realm is left alone, or has as many under way as it may, and when there is no
+    such effect: a message may name any. The attempt has its effect with it, and that its realm,
+    subject and operation.
     """
-    at = Effect.objects.filter(id=effect_id).values_list("operation_id", flat=True).first()
+    found = Effect.objects.filter(id=effect_id)
+    at = found.values_list("operation_id", "realm_id", "realm__connector").first()
     if at is None:
         return None
-    try:
-        with transaction.atomic():
-            operation = lock(at)
-            if operation.state not in states.HOLDING or _begins_too_late(operation):
-                return None
-            if not _take(effect_id):
-                return None
-            if operation.state == OperationState.APPROVED:
-                Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
-            whole = Effect.objects.select_related("realm", "subject", "operation__subject")
-            return _attempt(whole.get(id=effect_id), worker)
-    except IntegrityError as error:
-        if database.violated(error) == "effect_one_open_per_lane_and_realm":
+    operation, realm, connector = at
+    at_once = registry.connector(connector).at_once
+    for _ in range(PLACES_TRIED):
+        try:
+            return _claim(effect_id, operation, realm, at_once, worker)
+        except IntegrityError as error:
+            match database.violated(error):
+                case "effect_one_open_per_lane_and_realm":
+                    return None
+                case "effect_one_in_each_place_of_a_realm":
+                    continue  # somebody else took the same place at the same time
+                case _:
+                    raise
+    return None
+
+
+def _claim(effect_id: int, at: int, realm: uuid.UUID, at_once: int, worker: str) -> Attempt | None:
+    attempt = uuid.uuid4()
+    with transaction.atomic():
+        operation = lock(at)
+        if operation.state not in states.HOLDING or _begins_too_late(operation):
             return None
-        raise
+        paused = _take(effect_id, realm, at_once)
+        if paused is None:
+            return None
+        if paused and not health.take_probe(realm, attempt, LEASE):
+            transaction.set_rollback(True)
+            return None
+        if operation.state == OperationState.APPROVED:
+            Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
+        whole = Effect.objects.select_related("realm", "subject", "operation__subject")
+        return _attempt(attempt, whole.get(id=effect_id), worker)
 
 
 def _unbegun() -> QuerySet[Operation]:
@@ -101,22 +137,44 @@ def _begins_too_late(operation: Operation) -> bool:
     )
 
 
-def _take(effect_id: int) -> int:
-    return Effect.objects.filter(id=effect_id, state=EffectState.READY, run_at__lte=Now()).update(
-        state=EffectState.EXECUTING,
-        fence=F("fence") + 1,
-        attempts=F("attempts") + 1,
-        lease_until=Now() + LEASE,
-        settled_at=None,
-        # The time for which it is tried begins with the first try, not while it waits for its turn.
-        going_since=Case(When(attempts=F("attempts_before"), then=Now()), default=F("going_since")),
-    )
+# Any free place of its realm's will do, and not the first: two at once would often want the same.
+# The time for which it is tried begins with the first try, not while it waits for its turn.
+_TAKE = f"""
+UPDATE effect e
+   SET state = 'executing', fence = e.fence + 1, attempts = e.attempts + 1,
+       lease_until = statement_timestamp() + %(lease)s, settled_at = NULL, place = f.place,
+       going_since = CASE WHEN e.attempts = e.attempts_before THEN statement_timestamp()
+                          ELSE e.going_since END,
+       rested_before = CASE WHEN e.attempts = e.attempts_before THEN {health.RESTED}
+                            ELSE e.rested_before END
+  FROM (SELECT p AS place FROM generate_series(1, %(at_once)s) p
+         WHERE NOT EXISTS (SELECT FROM effect x WHERE x.realm_id = %(realm)s
+                              AND x.state = 'executing' AND x.place = p)
+         ORDER BY random() LIMIT 1) f
+  LEFT JOIN realm_health h ON h.realm_id = %(realm)s
+ WHERE e.id = %(effect)s AND e.state = 'ready' AND e.run_at <= statement_timestamp()
+   AND {health.MAY_BE_TRIED}
+RETURNING h.paused_at IS NOT NULL
+"""
 
 
-def _attempt(effect: Effect, worker: str) -> Attempt:
+def _take(effect_id: int, realm: uuid.UUID, at_once: int) -> bool | None:
+    """Whether its realm is left alone; None when it could not be taken up."""
+    given: dict[str, Any] = {
+        "effect": effect_id,
+        "realm": realm,
+        "lease": LEASE,
+        "at_once": at_once,
+    }
+    with connection.cursor() as cursor:
+        row = cursor.execute(_TAKE, given).fetchone()
+    return bool(row[0]) if row else None
+
+
+def _attempt(attempt: uuid.UUID, effect: Effect, worker: str) -> Attempt:
     natural = effect.redo == Redo.NATURAL
     return Attempt.objects.create(
-        id=uuid.uuid4(),
+        id=attempt,
         effect=effect,
         number=effect.attempts,
         fence=effect.fence,
@@ -228,7 +286,7 @@ def roll_up_unseen() -> int:
     """
     busy = Effect.objects.filter(operation=OuterRef("id"), state__in=sorted(states.BUSY))
     stuck = Operation.objects.filter(~Exists(busy), state=OperationState.RUNNING)
-    ids = list(stuck.values_list("id", flat=True)[:100])
+    ids = list(stuck.order_by("id").values_list("id", flat=True)[:100])
     for operation_id in ids:
         with transaction.atomic():
             roll_up(lock(operation_id))

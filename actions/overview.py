@@ -44,8 +44,9 @@ SELECT clock_timestamp() AS read_at,
   (SELECT count(*) FROM heartbeat
     WHERE role = 'keeper' AND at > clock_timestamp() - interval '10 seconds') AS keepers,
   (SELECT max(at) FROM heartbeat WHERE role = 'keeper') AS keeper_seen,
-  (SELECT min(run_at) FROM effect
-    WHERE state = 'ready' AND run_at <= clock_timestamp()) AS oldest_due,
+  (SELECT min(first.run_at) FROM realm m CROSS JOIN LATERAL (SELECT e.run_at FROM effect e
+     WHERE e.realm_id = m.id AND e.state = 'ready' AND e.run_at <= clock_timestamp()
+     ORDER BY e.run_at LIMIT 1) first) AS oldest_due,
   h.noticed_at AS held_since, h.seconds AS held_for
   FROM (SELECT 1) AS always LEFT JOIN ends_hold h ON h.released_at IS NULL
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -15,9 +16,10 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import F, Min, Q
 from psycopg.types.json import Jsonb
 
-from actions import adapters, database, naming
+from actions import adapters, database, health, naming
 from actions.connectors._base import Unreadable
 from actions.models import Reading
+from actions.registry import registry
 
 EVERY = 0.05
 """Seconds between looks for what is due."""
@@ -103,7 +105,8 @@ def read_realm(realm: str) -> int:
     if not database.value("SELECT pg_try_advisory_lock(hashtextextended(%(key)s, 0))", lock):
         return 0
     try:
-        rows = list(Reading.objects.filter(_DUE, realm=UUID(realm)).order_by("asked_at")[:50])
+        due_there = Reading.objects.filter(_DUE, realm=UUID(realm)).select_related("realm")
+        rows = list(due_there.order_by("asked_at")[:50])
         for row in rows:
             _take(row)
         return len(rows)
@@ -125,6 +128,17 @@ def _take(row: Reading) -> None:
 
 
 def _look(row: Reading) -> tuple[Mapping[str, Any] | None, str]:
+    if until := health.not_read_now().get(row.realm_id):
+        return None, f"It does not answer; it is looked at again at {until:%H:%M:%S} UTC."
+    begun = time.monotonic()
+    facts, message = _ask(row)
+    if facts is None:
+        kind = registry.connector(row.realm.connector)
+        health.could_not_be_read(kind, row.realm_id, time.monotonic() - begun)
+    return facts, message
+
+
+def _ask(row: Reading) -> tuple[Mapping[str, Any] | None, str]:
     try:
         version = database.value(
             "SELECT version FROM realm WHERE id = %(id)s", {"id": str(row.realm_id)}

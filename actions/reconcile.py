@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from actions import adapters, database
+from actions import adapters, database, health
 from actions.connectors._base import Redo
 from actions.models import Effect, Operation
 from actions.outcomes import Found, Seen
@@ -25,9 +25,6 @@ from actions.sweeping import each
 PARK_AFTER = 15 * 60.0
 SOONEST_LOOK, LATEST_LOOK = 1.0, 60.0
 """Seconds until it is read again: half of the time that the doubt has lasted, within these."""
-
-SILENT_AFTER = 0.5
-"""Seconds after which a realm that could not be read is silent, not merely unable to say."""
 
 _MESSAGES = {
     EffectState.SUCCEEDED: "Read back after a doubt: it is there.",
@@ -62,20 +59,19 @@ def reconcile_due() -> int:
     """Look at every effect whose settle time is over; how many moved."""
     with connection.cursor() as cursor:
         ids = [row[0] for row in cursor.execute(_DUE).fetchall()]
-    silent: set[UUID] = set()
+    if not ids:
+        return 0
+    silent = set(health.not_read_now())
     return each(lambda effect: _reconcile(_WHOLE.get(id=effect), silent), ids)
 
 
 def _reconcile(effect: Effect, silent: set[UUID] | None = None) -> int:
-    """`silent`: realms that did not answer in this pass. They are not waited for again and again."""
+    """`silent`: realms that did not answer lately. They are not waited for again and again."""
     silent = set() if silent is None else silent
     if effect.realm_id in silent:
         seen = Seen.UNREADABLE
     else:
-        begun = time.monotonic()
-        seen = _read(effect, _doubt(effect, effect.operation))
-        if seen is Seen.UNREADABLE and time.monotonic() - begun > SILENT_AFTER:
-            silent.add(effect.realm_id)
+        seen = _read(effect, _doubt(effect, effect.operation), silent)
     with transaction.atomic():
         operation = lock(effect.operation_id)
         moved = _move(effect, seen)
@@ -83,10 +79,16 @@ def _reconcile(effect: Effect, silent: set[UUID] | None = None) -> int:
     return moved
 
 
-def _read(effect: Effect, doubt: Doubt) -> Seen:
+def _read(effect: Effect, doubt: Doubt, silent: set[UUID]) -> Seen:
     if effect.redo == Redo.NEVER or (effect.redo == Redo.KEYED and doubt.blind):
         return Seen.UNREADABLE  # not asked: a person must look; or the same key goes again anyway
-    return adapters.observe(effect)
+    begun = time.monotonic()
+    seen = adapters.observe(effect)
+    took = time.monotonic() - begun
+    kind, realm = adapters.kind(effect), effect.realm_id
+    if seen is Seen.UNREADABLE and health.could_not_be_read(kind, realm, took):
+        silent.add(realm)
+    return seen
 
 
 _TIMES = """

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from actions import database, states, steps
+from actions import database, health, states, steps
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
 from actions.outcomes import Applied, Outcome, Refused, RetryLater, Unknown
@@ -39,7 +39,10 @@ def lock(operation: int) -> Operation:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent on an effect since it was last set going: tries, and seconds that are left."""
+    """What was spent on an effect since it was last set going: tries, and seconds that are left.
+
+    The time for which its realm was left alone is not spent on it.
+    """
 
     tries: int
     left: float
@@ -49,11 +52,12 @@ class Spent:
         return self.tries >= MOST_ATTEMPTS or self.left <= 0
 
 
-_SPENT = """
-SELECT attempts - attempts_before AS tries,
-       extract(epoch FROM going_since + %(most)s - clock_timestamp())::float AS left
-  FROM effect WHERE id = %(effect)s
-"""
+_SPENT = f"""
+SELECT e.attempts - e.attempts_before AS tries,
+       extract(epoch FROM e.going_since + %(most)s - clock_timestamp())::float
+       + greatest({health.RESTED} - e.rested_before, 0) AS left
+  FROM effect e LEFT JOIN realm_health h USING (realm_id) WHERE e.id = %(effect)s
+"""  # noqa: S608 - our own constants
 
 
 def spent(effect: int, operation: Operation) -> Spent:

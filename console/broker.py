@@ -14,7 +14,7 @@ import psycopg
 from pgmq.install import PGMQInstallError, install_pgmq_from_sql
 from psycopg import sql
 
-from console import roles
+from console import limits, roles
 from console.one_run import Problem
 from console.roles import DatabaseProblem
 
@@ -22,13 +22,6 @@ NAME = "steadyhand_broker"
 FILE = "broker.json"
 NONE, EMBEDDED = "none", "embedded"
 SCHEMES = ("amqp", "amqps", "redis", "rediss", "pgmq", "postgresql", "postgres")
-# No reading of a queue may hold back what the whole server may clean up.
-LIMITS = {
-    "statement_timeout": "5s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "5s",
-    "transaction_timeout": "10s",
-}
 
 
 def given() -> str:
@@ -70,10 +63,10 @@ def _ensure(superuser: str, known: str) -> str:
     # A role's password is tried where every role may connect: the database may not be there yet.
     url = f"{base.rpartition('/')[0]}/{NAME}"
     try:
-        with psycopg.connect(superuser, autocommit=True) as connection:
+        with limits.connect(superuser, autocommit=True) as connection:
             roles.ensure_login(connection, NAME, base)
             _ensure_database(connection)
-        with psycopg.connect(url) as connection:
+        with limits.connect(url) as connection:
             if connection.execute("SELECT to_regclass('pgmq.meta')").fetchone() == (None,):
                 install_pgmq_from_sql(conn=connection)
     except (psycopg.Error, PGMQInstallError) as error:
@@ -87,6 +80,6 @@ def _ensure_database(connection: psycopg.Connection) -> None:
     if found.fetchone() is None:
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, name))
     connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-    for setting, value in LIMITS.items():
+    for setting, value in limits.QUEUE.items():
         form: LiteralString = "ALTER ROLE {} SET {} = {}"
         connection.execute(sql.SQL(form).format(name, sql.Identifier(setting), sql.Literal(value)))

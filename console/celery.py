@@ -6,14 +6,15 @@ Loaded by workers (`celery -A console.celery worker`) and keepers, never by web.
 from __future__ import annotations
 
 import os
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import django
 from celery import Celery, signals  # type: ignore[import-untyped]
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
-from console import pgmq, pool
+from console import limits, pgmq, pool
 from console.supervise import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -93,9 +94,15 @@ def _transport(url: str, lease: float) -> dict[str, object]:
             }
 
 
+def _line(query: str) -> dict[str, Any]:
+    return {**limits.LINE, **dict(parse_qsl(query))}
+
+
 def _conninfo(url: str) -> str:
+    """Of the queues' database; what the URL says more of the line, such as `sslmode`, stays."""
     parts = urlsplit(url)
     return make_conninfo(
+        **_line(parts.query),
         host=parts.hostname or "127.0.0.1",
         port=parts.port or 5432,
         dbname=parts.path.lstrip("/") or "postgres",

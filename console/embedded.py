@@ -23,7 +23,7 @@ import psutil  # type: ignore[import-untyped]
 import psycopg
 from psycopg import sql
 
-from console import roles
+from console import limits, roles
 from console.account import Account, account_for, system_user
 from console.roles import DatabaseProblem
 
@@ -81,7 +81,7 @@ def start(home: Path, say: Say = silent) -> dict[str, str]:
     password = roles.known_or_new(known.get("owner"), roles.OWNER)
     owner = roles.with_login(superuser, roles.OWNER, password)
     try:
-        with psycopg.connect(superuser, autocommit=True) as connection:
+        with limits.connect(superuser, autocommit=True) as connection:
             roles.ensure_login(connection, roles.OWNER, owner)
             _ensure_database(connection)
     except psycopg.Error as error:

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from console import embedded, roles
+from console import embedded, limits, roles
 from console.roles import DatabaseProblem
 
 DATABASE = "payments"
@@ -133,11 +133,11 @@ def _write(place: Path, port: int, passwords: Mapping[str, str]) -> None:
 
 def _ensure(superuser: str, passwords: Mapping[str, str]) -> None:
     """Make the roles, the database and its tables, unless they are there."""
-    with psycopg.connect(superuser, autocommit=True) as at:
+    with limits.connect(superuser, autocommit=True) as at:
         found = at.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
         if found is None:
             at.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
-    with psycopg.connect(f"{superuser.rpartition('/')[0]}/{DATABASE}") as at:
+    with limits.connect(f"{superuser.rpartition('/')[0]}/{DATABASE}") as at:
         # In one transaction: the tables tell that all of it is there.
         if at.execute("SELECT to_regclass('public.sessions')").fetchone() != (None,):
             return

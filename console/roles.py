@@ -16,6 +16,8 @@ from urllib.parse import quote, urlsplit
 import psycopg
 from psycopg import sql
 
+from console import limits
+
 OWNER = "steadyhand_owner"
 WEB = "steadyhand_web"
 WORKER = "steadyhand_worker"
@@ -90,7 +92,7 @@ def ensure_logins(admin_url: str, known: Mapping[str, str]) -> dict[str, str]:
         for name, role in LOGINS.items()
     }
     try:
-        with psycopg.connect(admin_url, connect_timeout=10) as connection:
+        with limits.connect(admin_url) as connection:
             _require_version(connection)
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             for name, role in LOGINS.items():
@@ -123,7 +125,7 @@ def ensure_login(connection: psycopg.Connection, role: str, url: str) -> None:
 
 def opens(url: str) -> bool:
     try:
-        psycopg.connect(url, connect_timeout=10).close()
+        limits.connect(url).close()
     except psycopg.OperationalError:
         return False
     return True

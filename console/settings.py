@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import environ  # type: ignore[import-untyped]
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.csp import CSP
+
+from console import limits
 
 env = environ.Env()
 BASE = Path(__file__).resolve().parent.parent
@@ -35,29 +38,30 @@ def _secret_key() -> str:
     return "unset-" + os.urandom(32).hex()
 
 
-def _database() -> dict[str, object]:
+def _database() -> dict[str, Any]:
     urls = _state("database.json")
     url = env.str("DATABASE_URL", default="") if ROLE == "owner" else ""
     url = url or str(urls.get(ROLE, "")) or env.str("DATABASE_URL", default="")
-    settings: dict[str, object] = environ.Env.db_url_config(
+    settings: dict[str, Any] = environ.Env.db_url_config(
         url or "postgresql://nobody@127.0.0.1:1/none"
     )
     settings["ENGINE"] = "django.db.backends.postgresql"
     settings["CONN_MAX_AGE"] = None
     # A page looks whether its line still stands; issuing does not, for it tries again by itself.
     settings["CONN_HEALTH_CHECKS"] = True
+    given = dict(
+        settings.get("OPTIONS", {})
+    )  # of the URL, such as how the server must prove itself
+    in_time = limits.as_options(limits.SETTING_UP if ROLE == "owner" else limits.AT_WORK)
     settings["OPTIONS"] = {
+        **given,
+        **limits.LINE,
         "application_name": f"steadyhand {ROLE}",
-        "connect_timeout": 5,
-        "tcp_user_timeout": 10_000,
         # Only what asks for it is prepared: the plan of a page's query, made while a table was
         # small, would be kept while thousands of rows come in.
         "prepare_threshold": 2**31 - 1,
         "server_side_binding": True,
-        "options": "-c statement_timeout=15s -c lock_timeout=10s"
-        " -c idle_in_transaction_session_timeout=15s -c transaction_timeout=30s"
-        if ROLE != "owner"
-        else "",
+        "options": f"{given.get('options', '')} {in_time}".strip(),
     }
     return settings
 

@@ -14,8 +14,12 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
+from console import rooms
 from console.leftovers import CHILD_SECONDS, end_all, environment_of, strays
 from console.one_run import ROOT, Problem, Run
+
+CONNECTIONS = 2048
+"""How many may be connected to one web process: whoever is not let in is told so, not left waiting."""
 
 READY_SECONDS = 60
 STOP_SECONDS = CHILD_SECONDS + 3
@@ -115,12 +119,13 @@ def literal(text: object) -> str:
 
 
 def web_command(port: int) -> list[str]:
-    """The web server. What waits for a reading holds a thread, so there are more than cores."""
+    """The web server. Threads are many, for it is we who say who waits and who is sent away."""
     return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "console.wsgi:application"),
         *("--host", "127.0.0.1", "--port", str(port), "--http", "1", "--no-ws"),
         *("--workers", str(number("WEB_WORKERS", 2))),
-        *("--blocking-threads", str(number("WEB_THREADS", 8))),
+        *("--blocking-threads", str(rooms.THREADS), "--backpressure", str(CONNECTIONS)),
+        *("--backlog", str(CONNECTIONS)),
         *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "5"),
         *("--no-access-log", "--log-level", "warning"),
     ]

@@ -1,8 +1,10 @@
-"""Waiting for an operation to settle, a little, and never with more than half the threads."""
+"""Waiting for an operation to settle, a little, and never with more than half the threads.
+
+Who waits gives up the place among those at work.
+"""
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 import time
@@ -13,6 +15,7 @@ from django.http import HttpRequest
 from actions import history
 from actions.standing import Facts
 from actions.states import OperationState
+from console import rooms
 
 LONGEST = 10.0
 EVERY = 0.05
@@ -22,7 +25,7 @@ SETTLED = frozenset(OperationState) - {
     OperationState.AWAITING_APPROVAL,
 }
 _WAIT = re.compile(r"\bwait=(\d{1,3})\b", re.ASCII)
-_places = threading.BoundedSemaphore(max(1, int(os.environ.get("WEB_THREADS", "8")) // 2))
+_places = threading.BoundedSemaphore(max(1, rooms.WEB_THREADS // 2))
 
 
 def asked(request: HttpRequest) -> float:
@@ -40,6 +43,7 @@ def for_reading(ready: Callable[[], bool], seconds: float) -> bool:
         while not ready():
             if time.monotonic() >= deadline:
                 return False
+            rooms.leave()
             time.sleep(EVERY)
         return True
     finally:
@@ -53,6 +57,7 @@ def until_settled(told: Facts, seconds: float) -> Facts:
     try:
         deadline = time.monotonic() + seconds
         while told["state"] not in SETTLED and time.monotonic() < deadline:
+            rooms.leave()
             time.sleep(EVERY)
             told = history.facts_of([told["id"]])[0]
         return told

@@ -98,6 +98,12 @@ class Connector(ABC):
     """The answers that mean "it is so already", each with what it looks like."""
     names: ClassVar[frozenset[str]] = frozenset()
     """The kinds of subject that `find` knows by name."""
+    at_once: ClassVar[int] = 8
+    """How many effects are under way in one realm at the same time, in all our processes together."""
+    sick_after: ClassVar[int] = 5
+    """After so many calls in a row that came to nothing, a realm is left alone for a while."""
+    rest: ClassVar[float] = 2.0
+    """Seconds that it is left alone at first; twice as long each time that it still does not answer."""
 
     def __init__(
         self,

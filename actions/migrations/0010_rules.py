@@ -36,6 +36,7 @@ class Migration(migrations.Migration):
             may_approve=granted("entry", "approve_entry", "n.id", "p_caller"),
             may_approve_realm=granted("realm", "approve_realm", "e.realm_id", "p_caller"),
         ),
+        sql("health.sql"),
         sql("facts.sql"),
         sql("readings.sql"),
         sql("incidents.sql"),

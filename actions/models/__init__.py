@@ -6,6 +6,7 @@ from actions.models.caller import Caller
 from actions.models.draft import Draft
 from actions.models.effect import Attempt, Effect
 from actions.models.entry import CatalogueEntry, EntryGroupGrant, EntryUserGrant
+from actions.models.health import RealmHealth
 from actions.models.incident import Incident, IncidentEntry, IncidentMember
 from actions.models.keeper import EndsHold, Heartbeat
 from actions.models.limits import LimitCount, LimitRule, ProtectedSubject, RateCount, Seat
@@ -71,6 +72,7 @@ __all__ = [
     "Reading",
     "Realm",
     "RealmGroupGrant",
+    "RealmHealth",
     "RealmSecret",
     "RealmUserGrant",
     "RealmVersion",

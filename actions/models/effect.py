@@ -19,6 +19,8 @@ class Effect(models.Model):
     `subject`, `lane` and `generation` repeat the operation's, so that an index can keep two
     effects of one lane from running in one realm together; an effect that touches another lane than
     its operation's has that one. `after` seconds pass between the step before it and this one.
+    `place` is the one it took, last, among those that its realm has for effects under way at the same
+    time; `rested_before` is what the realm had rested in all when it was first tried, in seconds.
     """
 
     operation = models.ForeignKey(
@@ -40,6 +42,8 @@ class Effect(models.Model):
     attempts_before = models.IntegerField(default=0)  # those made before it was last set going
     going_since = models.DateTimeField(default=timezone.now)
     after = models.IntegerField(default=0)
+    place = models.IntegerField(null=True)
+    rested_before = models.FloatField(db_default=0)
     run_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True)
     doubt_until = models.DateTimeField(null=True)
@@ -56,6 +60,11 @@ class Effect(models.Model):
                 fields=["subject", "lane", "realm"],
                 condition=Q(state__in=sorted(states.OPEN)),
                 name="effect_one_open_per_lane_and_realm",
+            ),
+            models.UniqueConstraint(
+                fields=["realm", "place"],
+                condition=Q(state="executing"),
+                name="effect_one_in_each_place_of_a_realm",
             ),
             models.CheckConstraint(
                 condition=Q(state="executing", lease_until__isnull=False)

@@ -127,6 +127,7 @@ class Operation(models.Model):
                 condition=Q(because__startswith="end of @")
                 & Q(state__in=["approved", "running", "parked", "failed", "partial"]),
             ),
+            models.Index(fields=["id"], name="operation_running", condition=Q(state="running")),
         ]
 
 

@@ -18,7 +18,7 @@ GRANT USAGE ON SCHEMA public TO steadyhand_web, steadyhand_worker, steadyhand_au
 -- What everybody reads.
 GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
   incident, log_event, catalogue_entry, realm, blocklist_entry, pull, heartbeat, ends_hold, draft,
-  reading, subject_label, protected_subject, limit_rule,
+  reading, subject_label, protected_subject, limit_rule, realm_health,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 GRANT SELECT ON incident_entry, incident_member TO steadyhand_web, steadyhand_auditor;
@@ -60,11 +60,12 @@ GRANT SELECT ON realm_version, realm_secret, entry_user_grant, entry_group_grant
 GRANT SELECT (id, scopes, revoked_at, expires_at) ON api_token TO steadyhand_worker;
 GRANT UPDATE (state, settled_at, verified_at) ON operation TO steadyhand_worker;
 GRANT UPDATE (state, fence, attempts, run_at, lease_until, doubt_until, found, message, settled_at,
-  verified_at, going_since) ON effect TO steadyhand_worker;
+  verified_at, going_since, place, rested_before) ON effect TO steadyhand_worker;
 GRANT INSERT, UPDATE (call_started_at, ended_at, outcome, found, message, late) ON attempt TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE ON blocklist_entry TO steadyhand_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON heartbeat TO steadyhand_worker;
 GRANT INSERT ON ends_hold TO steadyhand_worker;
+GRANT INSERT, UPDATE ON realm_health TO steadyhand_worker;
 GRANT DELETE, UPDATE (taken_at, facts, message) ON reading TO steadyhand_worker;
 GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
 GRANT SELECT, INSERT ON made_value TO steadyhand_worker;

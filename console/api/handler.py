@@ -24,7 +24,7 @@ from console.api.rates import Rates
 
 type View = Callable[[HttpRequest], HttpResponse]
 
-_HEADERS = {
+HEADERS = {  # of every answer that no middleware sees
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": settings.X_FRAME_OPTIONS,
     "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
@@ -32,7 +32,7 @@ _HEADERS = {
     "Content-Security-Policy": build_policy(settings.SECURE_CSP),
 }
 if settings.SECURE_HSTS_SECONDS:
-    _HEADERS["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
+    HEADERS["Strict-Transport-Security"] = f"max-age={settings.SECURE_HSTS_SECONDS}"
 
 
 class ApiHandler(WSGIHandler):
@@ -54,7 +54,7 @@ class ApiHandler(WSGIHandler):
             return super().__call__(environ, start_response)
         response = _asked(WSGIRequest(environ))
         content = response.content
-        headers = [*_HEADERS.items(), *response.items(), ("Content-Length", str(len(content)))]
+        headers = [*HEADERS.items(), *response.items(), ("Content-Length", str(len(content)))]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)
         close_old_connections()
         return [content]
@@ -68,7 +68,7 @@ def _bare(view: View) -> View:
             response = view(request)
         except DisallowedHost:
             response = _bad_host()
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response[name] = value
         if not response.streaming:
             response["Content-Length"] = str(len(response.content))

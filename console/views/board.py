@@ -13,7 +13,7 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_safe
 
-from actions import break_glass, ends, history, inbox, overview
+from actions import break_glass, ends, history, inbox, overview, paused
 from actions.overview import Health
 from actions.policy import Sight
 from actions.standing import Facts
@@ -69,6 +69,7 @@ def _live(sees: Sight, viewer: UUID, heard: list[Outcome]) -> dict[str, Any]:
         "health": health,
         "slow": SLOW,
         "troubles": [*(_troubles(health) if health else []), *heard],
+        "silent": load(lambda: paused.in_sight(viewer)),
     }
     seen = {**context}
     if health:

@@ -18,9 +18,10 @@ from actions.arrivals import MIDDLE, Story, Tally
 from actions.history import Filter
 from actions.models import LogEvent
 from actions.registry import registry
-from actions.standing import Facts, Known
+from actions.standing import Facts
 from console import pictures, record, steps, waiting, wording
 from console.access import SignedIn, page
+from console.views import effects
 from console.views.deeds import deeds, to_decide
 from console.waiting import SETTLED
 from console.wording import Viewer
@@ -109,7 +110,7 @@ def _context(request: SignedIn, told: Facts) -> dict[str, object]:
         "poll": _poll(told, request.GET.urlencode()),
         "deeds": deeds(told, now, request.rights, request.user.username),
         "to_decide": to_decide(told, now, request.rights),
-        "effects": _effects(told, known),
+        "effects": effects.rows(told, known),
         "effects_summary": f"{done} of {len(told['effects'])} {'done' if steps.order(told) else 'in place'}",
         "graph": pictures.of_operation(told),
         "arrivals_summary": _counted(counted.count, told),
@@ -209,37 +210,6 @@ def _poll(told: Facts, query: str) -> dict[str, str] | None:
 
 def _open(told: Facts) -> bool:
     return any(effect["state"] in {"executing", "in_doubt"} for effect in told["effects"])
-
-
-def _effects(told: Facts, known: Mapping[tuple[str, str], Known]) -> list[dict[str, object]]:
-    """Rows of the table of effects: a look at a system stands once, at the last step that it judges."""
-    last = {(effect["realm_id"], effect["capability"]): effect["n"] for effect in told["effects"]}
-    judged = {n: known.get(pair) for pair, n in last.items()}
-    return [_effect(effect, judged.get(effect["n"])) for effect in told["effects"]]
-
-
-def _effect(effect: dict[str, Any], known: Known | None) -> dict[str, object]:
-    title, later = steps.TITLES.get(effect["step"]), steps.later(effect)
-    said = [steps.found(effect, wording.FOUND.get(effect["found"], ""))]
-    if later is not None:
-        said.append(steps.pause(effect, wording.clock(later)))
-    elif effect["state"] == "ready" and not effect["attempts"]:
-        said = ["Recorded; about to be sent"]
-    if known is not None and known.reading is not None:
-        said.append(f"Read at {wording.clock(known.reading.taken_at)}: {read.words(known)}")
-    return {
-        "title": title or effect["title"],
-        "realm": f"{effect['title']} ({effect['realm']})" if title else effect["realm"],
-        "state": effect["state"],
-        "word": f"Waits until {later:%H:%M}" if later else _WORDS.get(effect["state"], ""),
-        "found": ". ".join(part.rstrip(".") for part in said if part),
-        "tries": effect["attempts"],
-        "at": wording.moment(effect["settled_at"]),
-        "verified": wording.moment(effect["verified_at"]),
-    }
-
-
-_WORDS = {"cancelled": wording.WORDS["cancelled"]}
 
 
 def _told(arrivals: Sequence[dict[str, Any]], first: dict[str, Any]) -> list[dict[str, Any]]:

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = [
     row.split()
     for row in """
-console.urls console.wsgi console.run console.management.commands.*
+console.wsgi
+console.urls console.run console.management.commands.*
 console.celery
+console.views.overload
 console.api.handler
 console.api
 console.api.keep console.api.rates
@@ -27,8 +29,10 @@ console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
 console.views.administering console.views.wide
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
+  console.views.effects
   console.pictures console.record console.chronicle console.forms console.troubles
 console.knocking console.proof
+console.admission
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool
 console.approval_words
@@ -49,7 +53,7 @@ actions.tasks actions.hands actions.act actions.incidents
 actions.remains actions.dossier actions.timeline
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.history actions.arrivals
-  actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists
+  actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists actions.paused
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
 actions.spared actions.keyed actions.awaited actions.mended
@@ -59,7 +63,7 @@ actions.force
 actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
 actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
-  actions.approvals actions.break_glass actions.protection actions.doors
+  actions.approvals actions.break_glass actions.protection actions.doors actions.health
 actions.models
 actions.models.*
 actions.models.subject
@@ -74,8 +78,10 @@ actions.connectors._pg_roles actions.connectors._http actions.channels._base
 actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes actions.heard
 actions.realm_names
+console.settings
+console.limits console.rooms
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
-actions actions.catalogue actions.channels actions.connectors console console.apps console.settings
+actions actions.catalogue actions.channels actions.connectors console console.apps
   console.views console.templatetags console.templatetags.* console.management console.management.commands
 """.replace("\n  ", " ")
     .strip()

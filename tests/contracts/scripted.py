@@ -78,6 +78,8 @@ class _Scripted(Connector):
     made: ClassVar[list[Call]] = []
     given: ClassVar[list[Mapping[str, str]]] = []
     meanwhile: ClassVar[Callable[[], object]] = staticmethod(lambda: None)
+    # What a test says of one effect is not to stop the whole realm.
+    sick_after: ClassVar[int] = 1000
 
     def apply(self, call: Call) -> Outcome:
         self.calls.append(call)

@@ -39,7 +39,7 @@ MOVING = {
     "operation": "state settled_at verified_at ended_at end_note arrival_count last_arrival_at"
     " event_count approved_at kept_at",
     "effect": "state fence attempts run_at lease_until doubt_until found message settled_at"
-    " verified_at going_since attempts_before",
+    " verified_at going_since attempts_before place rested_before",
     "attempt": "call_started_at ended_at outcome found message late",
     "request": "operation_id",
     "arrival": "",

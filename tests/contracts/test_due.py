@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
-from actions import outbox, reconcile
+from actions import outbox, overview, reconcile
 from actions.outbox import Ring
 from tests.contracts.inside import Still, ban
 
@@ -51,7 +52,7 @@ def copy(at: psycopg.Connection, table: str, row: int, changed: dict[str, str]) 
     )
 
 
-def plan(at: psycopg.Connection, sql: str, params: list[object]) -> str:
+def plan(at: psycopg.Connection, sql: str, params: Any) -> str:
     rows = at.execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF, BUFFERS OFF) {sql}", params)
     return "\n".join(line for (line,) in rows.fetchall())
 
@@ -59,11 +60,17 @@ def plan(at: psycopg.Connection, sql: str, params: list[object]) -> str:
 def test_what_is_due_is_found_by_indexes_however_much_there_is(
     crowded: psycopg.Connection,
 ) -> None:
-    steps = plan(crowded, outbox._DUE, [5.0, 50])
+    steps = plan(crowded, outbox._DUE, outbox._asked(50))
     assert "Index Scan using effect_due" in steps
     assert "Seq Scan on effect" not in steps, steps
     walked = next(line for line in steps.splitlines() if "effect_due" in line)
     assert int(walked.split("rows=")[2].split(".")[0]) < 100, "it stops once it has enough"
+    assert "Sort" not in steps.split("Limit")[-1], "what is due comes in its order"
+    steps = plan(crowded, overview._HEALTH, {})
+    assert "Seq Scan on effect" not in steps, steps
+    for line in steps.splitlines():
+        if "effect_due" in line:
+            assert float(line.split("rows=")[2].split()[0]) <= 1, "the board looks at the first"
     for sql in (reconcile._DUE, LEASES):
         steps = plan(crowded, sql, [])
         assert "Index" in steps and "Seq Scan" not in steps, steps
@@ -75,7 +82,7 @@ def test_what_is_due_is_found_by_indexes_however_much_there_is(
         "UPDATE effect SET subject_id = 1, state = 'in_doubt', doubt_until = now()"
         f" WHERE id = {1000000 + DUE + 1}"
     )
-    taken = crowded.execute(outbox._DUE, [5.0, 50]).fetchall()
+    taken = crowded.execute(outbox._DUE, outbox._asked(50)).fetchall()
     assert not [row for row in taken if row[0] > 1_000_000]
 
 
@@ -90,7 +97,7 @@ def test_what_is_due_elsewhere_is_seen_behind_a_realm_with_a_backlog(
     assert row is not None
     move = "UPDATE effect SET realm_id = %s, run_at = now() WHERE id = 1000001"
     crowded.execute(move, [row[0]])
-    assert crowded.execute(outbox._DUE, [5.0, 50]).fetchall()[-1][0] == 1_000_001
+    assert crowded.execute(outbox._DUE, outbox._asked(50)).fetchall()[-1][0] == 1_000_001
 
 
 def test_a_ring_says_since_when_under_which_fence_and_whether_nobody_came(

@@ -19,11 +19,11 @@ WRITES = {
     "worker": {
         "INSERT": {
             *("attempt", "blocklist_entry", "heartbeat", "ends_hold"),
-            *("subject_label", "made_value"),
+            *("subject_label", "made_value", "realm_health"),
         },
         "UPDATE": {
             *("operation", "effect", "attempt", "blocklist_entry", "heartbeat"),
-            *("reading", "subject_label", "made_value", "notice"),
+            *("reading", "subject_label", "made_value", "notice", "realm_health"),
         },
         "DELETE": {"heartbeat", "reading"},
     },

@@ -75,7 +75,7 @@ def bring_about(given: World, effect: int, then: str) -> str:
     if then:
         given.set(effect, then)
     with given.still.acting("worker"):
-        outcome, _ = deliver._bring_about(attempt.effect, attempt)
+        outcome, *_ = deliver._bring_about(attempt.effect, attempt)
     return type(outcome).__name__
 
 
@@ -114,7 +114,7 @@ def test_who_stood_still_between_writing_down_and_calling_does_not_call(
             whole = attempt.effect
             until = outbox.intend(attempt, whole, 1)
             assert until is not None and until > outbox.steady()
-            told, _ = deliver._call(*deliver._ready(whole), until=outbox.steady() - 0.01)
+            told, *_ = deliver._call(*deliver._ready(whole), until=outbox.steady() - 0.01)
         assert isinstance(told, RetryLater) and not given.system.calls
 
 

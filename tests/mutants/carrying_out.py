@@ -19,8 +19,8 @@ MUTANTS = (
     Mutant(
         "claim: what is ready",
         OUTBOX,
-        "return Effect.objects.filter(id=effect_id, state=EffectState.READY, run_at__lte=Now()).update(",
-        "return Effect.objects.filter(id=effect_id).update(",
+        "e.id = %(effect)s AND e.state = 'ready' AND e.run_at <= statement_timestamp()",
+        "e.id = %(effect)s",
         (
             EFFECTS + "test_an_effect_is_taken_up_once",
             EFFECTS + "test_two_who_take_up_one_effect_at_once_are_one",
@@ -29,22 +29,22 @@ MUTANTS = (
     Mutant(
         "claim: what is due",
         OUTBOX,
-        "id=effect_id, state=EffectState.READY, run_at__lte=Now()).update(",
-        "id=effect_id, state=EffectState.READY).update(",
+        "e.state = 'ready' AND e.run_at <= statement_timestamp()\n   AND {health",
+        "e.state = 'ready'\n   AND {health",
         (EFFECTS + "test_an_effect_is_not_taken_up_before_it_is_due",),
     ),
     Mutant(
         "claim: the lock",
         OUTBOX,
-        "operation = lock(at)\n            if operation.state not in",
-        "operation = Operation.objects.get(id=at)\n            if operation.state not in",
+        "operation = lock(at)\n        if operation.state not in",
+        "operation = Operation.objects.get(id=at)\n        if operation.state not in",
         (EFFECTS + "test_the_operation_is_locked_before_its_effects[_claim]",),
     ),
     Mutant(
         "claim: the fence rises",
         OUTBOX,
-        '        fence=F("fence") + 1,\n        attempts=F("attempts") + 1,',
-        '        attempts=F("attempts") + 1,',
+        "fence = e.fence + 1, attempts = e.attempts + 1",
+        "attempts = e.attempts + 1",
         (EFFECTS + "test_an_effect_is_taken_up_once",),
     ),
     # Settling. The log's trigger locks the operation too, but only once an effect has moved.

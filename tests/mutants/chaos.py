@@ -24,8 +24,8 @@ MUTANTS = (
     Mutant(
         "chaos: a time-out is tried again",
         "actions/deliver.py",
-        'return Unknown(f"The call ended in',
-        'return RetryLater(f"The call ended in',
+        'Unknown(f"The call ended in',
+        'RetryLater(f"The call ended in',
         (CHAOS + "test_what_was_not_answered_is_read_before_it_is_sent_again",),
     ),
 )

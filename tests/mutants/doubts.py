@@ -63,7 +63,7 @@ MUTANTS = (
     Mutant(
         "ahead: no call without it",
         DELIVER,
-        "    if until is None:\n        return _NOT_CALLED, False\n",
+        "    if until is None:\n        return Told(_NOT_CALLED)\n",
         '    until = until or float("inf")\n',
         (LOST,),
     ),
@@ -71,15 +71,15 @@ MUTANTS = (
     Mutant(
         "a time-out is a doubt",
         DELIVER,
-        'return Unknown(f"The call ended in',
-        'return RetryLater(f"The call ended in',
+        'Unknown(f"The call ended in',
+        'RetryLater(f"The call ended in',
         (REDO + "test_nothing_is_done_about_a_doubt_before_the_settle_time",),
     ),
     Mutant(
         "a yes is read back",
         DELIVER,
-        'return Unknown("The system said yes, but reading it back does not show it."), False',
-        "return outcome, False",
+        'return Told(Unknown("The system said yes, but reading it back does not show it."), asked=True)',
+        "return Told(outcome, asked=True)",
         (AHEAD + "test_a_yes_that_never_shows_is_doubted",),
     ),
     Mutant(
@@ -155,8 +155,8 @@ MUTANTS = (
     Mutant(
         "doubt: a silent realm is waited for once",
         RECONCILE,
-        "            silent.add(effect.realm_id)\n",
-        "            pass\n",
+        "        silent.add(realm)\n",
+        "        pass\n",
         (REDO + "test_a_realm_that_is_silent_is_waited_for_once_in_a_pass",),
     ),
     Mutant(
@@ -177,8 +177,8 @@ MUTANTS = (
     Mutant(
         "bounds: tries since it was last set going",
         SETTLE,
-        "SELECT attempts - attempts_before AS tries",
-        "SELECT attempts AS tries",
+        "SELECT e.attempts - e.attempts_before AS tries",
+        "SELECT e.attempts AS tries",
         (REDO + "test_what_was_refused_for_now_is_tried_eight_times",),
     ),
     Mutant(
@@ -191,8 +191,8 @@ MUTANTS = (
     Mutant(
         "bounds: from the first try",
         OUTBOX,
-        'When(attempts=F("attempts_before"), then=Now())',
-        "When(attempts=-1, then=Now())",
+        "going_since = CASE WHEN e.attempts = e.attempts_before",
+        "going_since = CASE WHEN e.attempts = -1",
         (REDO + "test_it_is_tried_for_15_minutes_from_the_first_try_not_from_the_request",),
     ),
     Mutant(

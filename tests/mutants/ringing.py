@@ -11,8 +11,8 @@ MUTANTS = (
     Mutant(
         "bell: once for each thing",
         BELL,
-        "            if at <= now:\n",
-        "            if True:\n",
+        "            if at <= now and not one.full:\n",
+        "            if not one.full:\n",
         (RUNG + "test_what_is_due_is_rung_for_once_and_later_again",),
     ),
     Mutant(

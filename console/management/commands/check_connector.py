@@ -12,9 +12,8 @@ from typing import Any
 
 import psycopg
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
 
-from actions import adapters, realms
+from actions import adapters, database, realms
 from actions.connectors._base import Connector, Offer
 from actions.errors import NotFound
 from actions.keyring import CannotOpen
@@ -83,10 +82,7 @@ def _of_realm(name: str, kind: type[Connector]) -> tuple[dict[str, object], dict
 
 
 def _database() -> psycopg.Connection[Any]:
-    wanted = ("host", "port", "user", "password", "dbname", "options", "connect_timeout")
-    params = connection.get_connection_params()
-    given = {name: params[name] for name in wanted if params.get(name) is not None}
-    return psycopg.connect(**given, autocommit=True)
+    return database.own_line("steadyhand check_connector")
 
 
 def _json(path: Path) -> dict[str, Any]:
