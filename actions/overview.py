@@ -30,6 +30,7 @@ class Health:
     oldest_due: datetime | None  # since when the effect that has waited longest has been due
     held_since: datetime | None
     held_for: float | None  # seconds that the clock had jumped
+    failed_over: datetime | None = None  # when, while commits may be missing and nothing is sent
 
     @property
     def waited(self) -> float:
@@ -46,7 +47,9 @@ SELECT clock_timestamp() AS read_at,
   (SELECT max(at) FROM heartbeat WHERE role = 'keeper') AS keeper_seen,
   (SELECT min(run_at) FROM effect
     WHERE state = 'ready' AND run_at <= clock_timestamp()) AS oldest_due,
-  h.noticed_at AS held_since, h.seconds AS held_for
+  h.noticed_at AS held_since, h.seconds AS held_for,
+  CASE WHEN NOT timeline_confirmed() THEN coalesce((SELECT max(noticed_at) FROM timeline
+    WHERE confirmed_at IS NULL), clock_timestamp()) END AS failed_over
   FROM (SELECT 1) AS always LEFT JOIN ends_hold h ON h.released_at IS NULL
 """
 

@@ -90,7 +90,7 @@ def _read(effect: Effect, doubt: Doubt) -> Seen:
 
 
 _TIMES = """
-SELECT extract(epoch FROM clock_timestamp() - coalesce(a.call_started_at, a.claimed_at))::float AS lasts,
+SELECT extract(epoch FROM clock_timestamp() - greatest(a.call_started_at, a.claimed_at))::float AS lasts,
        extract(epoch FROM clock_timestamp() - (SELECT min(f.call_started_at) FROM attempt f
                                                 WHERE f.effect_id = a.effect_id))::float AS since_first,
        a.outcome IN ('refused', 'retrylater') AS told_no

@@ -19,6 +19,9 @@ KINDS = (
     "end.void",
     "ends.held",
     "ends.released",
+    "database.failed_over",
+    "database.recovered",
+    "effect.forgotten",
     "incident.opened",
     "world.made",
 )

@@ -192,6 +192,10 @@ EXTRA_CONNECTORS = env.list("STEADYHAND_CONNECTORS", default=[])
 # Numbered checks that somebody chose to do without, such as the tests with leases of a second.
 SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
 
+# Whether every commit waits for a standby, so that no failover can lose one. Else nothing is sent after a
+# failover until `manage.py recovered` says how much may be missing (docs/after-a-failover.md).
+FAILOVER_LOSES_NOTHING = env.bool("FAILOVER_LOSES_NOTHING", default=False)
+
 # How many effects a keeper delivers at once, where no worker does.
 KEEPER_HANDS = env.int("KEEPER_HANDS", default=4)
 

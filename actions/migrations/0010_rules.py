@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0003_executor")]
+    dependencies = [("actions", "0004_timelines")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)
@@ -46,5 +46,6 @@ class Migration(migrations.Migration):
             may_see_realm=granted("realm", "see_realm", "m.id", "p_caller"),
         ),
         sql("verbs.sql"),
+        sql("timeline.sql"),
         sql("grants.sql"),
     ]

@@ -19,6 +19,7 @@ from actions.models.realm import (
 )
 from actions.models.request import Arrival, Request
 from actions.models.subject import Subject, SubjectLabel
+from actions.models.timeline import Timeline
 from actions.models.token import ApiToken
 from actions.models.value import MadeValue
 
@@ -50,4 +51,5 @@ __all__ = [
     "Request",
     "Subject",
     "SubjectLabel",
+    "Timeline",
 ]

@@ -10,7 +10,8 @@ from actions import database
 
 _STATE = """
 SELECT count(*) FILTER (WHERE at > clock_timestamp() - interval '10 seconds') AS keepers,
-       EXISTS (SELECT FROM ends_hold WHERE released_at IS NULL) AS ends_held
+       EXISTS (SELECT FROM ends_hold WHERE released_at IS NULL) AS ends_held,
+       NOT timeline_confirmed() AS failed_over
   FROM heartbeat WHERE role = 'keeper'
 """
 
@@ -32,6 +33,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
             "ready": True,
             "database": "ok",
             "keepers": state["keepers"],
+            "sending": "held" if state["failed_over"] else "ok",
             "ends": "held" if state["ends_held"] else "ok",
         }
     )

@@ -33,7 +33,7 @@ console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run
 console.roles
 actions.apps
-actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+actions.keeper actions.recover actions.prepare actions.finish actions.decide actions.withdraw actions.undo
 actions.bell
 actions.tasks actions.hands actions.act
 actions.issue actions.deliver actions.reader actions.reconcile actions.ends actions.incidents
@@ -41,7 +41,7 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends acti
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed
+actions.spared actions.keyed actions.timelines
 actions.undoable
 actions.ask
 actions.force
