@@ -148,7 +148,7 @@ def _doubt(effect_id: int) -> None:
         going_since=Now(),
         message="It may have been sent before the failover: it is read before it is sent.",
     )
-    lost.update(outcome="unknown")
+    lost.update(outcome="unknown", ended_at=Now())
 
 
 def _attempt(effect: Effect, worker: str) -> Attempt:

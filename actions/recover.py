@@ -19,9 +19,8 @@ from actions import database, log, states
 from actions.adapters import offer
 from actions.errors import Refusal
 from actions.models import Caller, Effect, Timeline
+from actions.settle import LOST_IN_A_FAILOVER
 from actions.states import EffectState
-
-WORKER = "not known: lost in a failover"
 
 _NOW = """
 SELECT t.id, t.noticed_at, t.last_known_at, t.confirmed_at, t.since, t.until, clock_timestamp() AS now
@@ -198,7 +197,7 @@ def _mark(one: Found, lost: Loss, by: Caller) -> None:
     given: Mapping[str, Any] = {
         "id": one.id,
         "operation": one.operation_id,
-        "worker": WORKER,
+        "worker": LOST_IN_A_FAILOVER,
         "since": lost.since,
         "message": _MESSAGE,
     }

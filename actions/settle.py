@@ -31,6 +31,9 @@ END = "end of @"
 FORGOTTEN = "forgotten"
 """The outcome of an attempt that may have been made, and that a failover lost with its outcome."""
 
+LOST_IN_A_FAILOVER = "not known: lost in a failover"
+"""Who made such an attempt."""
+
 BLIND = frozenset({Redo.NATURAL, Redo.KEYED})
 """Classes that are sent again without having read that the first call did nothing."""
 

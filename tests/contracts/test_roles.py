@@ -220,9 +220,17 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
-    | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
-    "auditor": {"last_known"},
+    | {
+        "timeline_now",
+        "timeline_confirmed",
+        "ask_readings",
+        "value_state",
+        "show_value",
+        "acknowledge_value",
+    },
+    "worker": {"issue_end", "log_append", "last_known", "erase_values"}
+    | {"timeline_now", "timeline_confirmed", "timeline_noticed"},
+    "auditor": {"last_known", "timeline_now", "timeline_confirmed"},
 }
 
 

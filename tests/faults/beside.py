@@ -157,7 +157,11 @@ class Line:
                 self.refused += 1
                 client.close()
                 continue
-            server = socket.create_connection(self.server)
+            try:
+                server = socket.create_connection(self.server)
+            except OSError:  # nobody listens there just now
+                client.close()
+                continue
             self._open |= {client, server}
             pair = _Pair(self, client, server)
             threading.Thread(target=pair.outwards, daemon=True).start()
