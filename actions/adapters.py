@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from actions import keyring, keys, made
+from actions.bounded import Bounded
 from actions.connectors._base import Call, Connector, Offer
 from actions.models import Effect, Realm, RealmSecret, RealmVersion
 from actions.outcomes import Seen
@@ -22,7 +23,10 @@ from actions.registry import registry
 
 log = logging.getLogger(__name__)
 
-_WANTED = ("host", "port", "user", "password", "dbname", "options", "connect_timeout")
+_WANTED = (
+    *("host", "port", "user", "password", "dbname", "options"),
+    *("connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval"),
+)
 
 
 class _AtWork(threading.local):
@@ -37,7 +41,7 @@ _at_work = _AtWork()
 
 def _own_database(given: Mapping[str, Any]) -> psycopg.Connection[Any]:
     """A connection of its own to the console's database, so that no call sits in our transaction."""
-    return psycopg.connect(**given, autocommit=True, application_name="steadyhand connector")
+    return Bounded.connect(**given, autocommit=True, application_name="steadyhand connector")
 
 
 def connector(realm: str, version: int) -> Connector:

@@ -9,25 +9,14 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import IntegrityError, connection, transaction
-from django.db.models import (
-    Case,
-    DateTimeField,
-    Exists,
-    ExpressionWrapper,
-    F,
-    Max,
-    OuterRef,
-    QuerySet,
-    Subquery,
-    When,
-)
-from django.db.models.functions import Greatest, Now
+from django.db.models import Case, Exists, F, OuterRef, Subquery, When
+from django.db.models.functions import Now
 
-from actions import database, states, steps
+from actions import database, forgotten, states, steps
 from actions.adapters import offer
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
-from actions.settle import END, FORGOTTEN, lock, mine, redo_wait, roll_up, spent, to_ready
+from actions.settle import END, lock, mine, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
 from actions.sweeping import each
 
@@ -87,11 +76,13 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
             operation = lock(at)
             if operation.state not in states.HOLDING:
                 return None
-            if not _take(effect_id):
-                _doubt(effect_id)
+            taken = _take(effect_id)
+            if not taken and not forgotten.doubt(effect_id):
                 return None
             if operation.state == OperationState.APPROVED:
                 Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
+            if not taken:
+                return None
             whole = Effect.objects.select_related("realm", "subject", "operation__subject")
             return _attempt(whole.get(id=effect_id), worker)
     except IntegrityError as error:
@@ -103,52 +94,17 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
 _NOT_NOW = frozenset({"effect_one_open_per_lane_and_realm", "attempt_not_before_recovery"})
 
 
-def _due(effect_id: int) -> QuerySet[Effect]:
-    return Effect.objects.filter(id=effect_id, state=EffectState.READY, run_at__lte=Now())
-
-
-_FORGOTTEN = Attempt.objects.filter(
-    effect=OuterRef("id"), number=OuterRef("attempts"), outcome=FORGOTTEN
-)
-
-
 def _take(effect_id: int) -> int:
-    return (
-        _due(effect_id)
-        .filter(~Exists(_FORGOTTEN))
-        .update(
-            state=EffectState.EXECUTING,
-            fence=F("fence") + 1,
-            attempts=F("attempts") + 1,
-            lease_until=Now() + LEASE,
-            settled_at=None,
-            # The time for which it is tried begins with the first try, not while it waits for its turn.
-            going_since=Case(
-                When(attempts=F("attempts_before"), then=Now()), default=F("going_since")
-            ),
-        )
-    )
-
-
-def _doubt(effect_id: int) -> None:
-    """Put what may have been sent before a failover in doubt, so that it is read before it is sent.
-
-    Whoever called it before may do so until a lease after the failover.
-    """
-    found = _due(effect_id).filter(Exists(_FORGOTTEN)).select_related("realm").first()
-    if found is None or not database.value("SELECT timeline_confirmed()", {}):
-        return
-    lost = Attempt.objects.filter(effect=found, number=found.attempts, outcome=FORGOTTEN)
-    over = ExpressionWrapper(Greatest(Now(), Max("claimed_at") + LEASE), DateTimeField())
-    quiet = lost.aggregate(at=over)["at"]
-    Effect.objects.filter(id=effect_id, state=EffectState.READY, fence=found.fence).update(
-        state=EffectState.IN_DOUBT,
+    due = Effect.objects.filter(id=effect_id, state=EffectState.READY, run_at__lte=Now())
+    return due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW).update(
+        state=EffectState.EXECUTING,
         fence=F("fence") + 1,
-        doubt_until=quiet + timedelta(seconds=offer(found).settle),
-        going_since=Now(),
-        message="It may have been sent before the failover: it is read before it is sent.",
+        attempts=F("attempts") + 1,
+        lease_until=Now() + LEASE,
+        settled_at=None,
+        # The time for which it is tried begins with the first try, not while it waits for its turn.
+        going_since=Case(When(attempts=F("attempts_before"), then=Now()), default=F("going_since")),
     )
-    lost.update(outcome="unknown", ended_at=Now())
 
 
 def _attempt(effect: Effect, worker: str) -> Attempt:

@@ -125,9 +125,10 @@ def recover(lost: Loss, by: Caller, reason: str, *, nothing_lost: bool) -> list[
         first = before.confirmed_at is None
         _lock(found(lost))
         some = [] if nothing_lost else found(lost)  # as it is under the locks
-        change: dict[str, object] = {"until": lost.until}
-        change["since"] = min(lost.since, before.since or lost.since)
-        rows.update(**change, **({"confirmed_at": database.value(_CLOCK, {})} if first else {}))
+        change: dict[str, object] = {"confirmed_at": database.value(_CLOCK, {})}
+        if not nothing_lost:
+            change |= {"until": lost.until, "since": min(lost.since, before.since or lost.since)}
+        rows.update(**change)
         for one in some:
             if one.state in states.OPEN:
                 _doubt(one, lost)

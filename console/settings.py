@@ -42,14 +42,20 @@ def _database() -> dict[str, object]:
     settings: dict[str, object] = environ.Env.db_url_config(
         url or "postgresql://nobody@127.0.0.1:1/none"
     )
-    settings["ENGINE"] = "django.db.backends.postgresql"
+    # The owner's commands and migrations may take as long as they need.
+    settings["ENGINE"] = (
+        "django.db.backends.postgresql" if ROLE == "owner" else "console.postgresql"
+    )
     settings["CONN_MAX_AGE"] = None
     # A page looks whether its line still stands; issuing does not, for it tries again by itself.
     settings["CONN_HEALTH_CHECKS"] = True
     settings["OPTIONS"] = {
         "application_name": f"steadyhand {ROLE}",
         "connect_timeout": 5,
+        # A peer that is gone is noticed while it is being written to, and while it is waited for.
         "tcp_user_timeout": 10_000,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
         # Only what asks for it is prepared: the plan of a page's query, made while a table was
         # small, would be kept while thousands of rows come in.
         "prepare_threshold": 2**31 - 1,
@@ -146,6 +152,7 @@ LOGOUT_REDIRECT_URL = "sign-in"
 
 # ASVS 7.3.1-2: 8 hours at most, whatever happens.
 SESSION_COOKIE_AGE = 8 * 3600
+SESSION_ENGINE = "console.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS

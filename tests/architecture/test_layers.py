@@ -30,7 +30,7 @@ console.views.loading console.api.errors console.api.strict console.access conso
   console.waiting console.world console.supervise console.pgmq
 console.example console.trial console.steps
 console.embedded console.trial_line console.leftovers console.broker
-console.account console.one_run
+console.account console.one_run console.postgresql.base console.sessions
 console.roles
 actions.apps
 actions.keeper actions.recover actions.prepare actions.finish actions.decide actions.withdraw actions.undo
@@ -41,7 +41,7 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends acti
   actions.now actions.overview actions.records actions.blocklists
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed actions.timelines
+actions.spared actions.keyed actions.timelines actions.forgotten
 actions.undoable
 actions.ask
 actions.force
@@ -60,8 +60,10 @@ actions.catalogue._* actions.connectors._*
 actions.keys actions.subjects actions.outcomes
 actions.realm_names
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
+  actions.bounded
 actions actions.catalogue actions.connectors console console.apps console.settings console.views
   console.templatetags console.templatetags.* console.management console.management.commands
+  console.postgresql
 """.replace("\n  ", " ")
     .strip()
     .splitlines()

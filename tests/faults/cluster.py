@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 
@@ -33,7 +32,9 @@ def prepare(home: Path, **env: str) -> None:
 
 def manage(home: Path, *arguments: str, **env: str) -> str:
     """Run a management command as the database's owner; what it said."""
-    ours = {**os.environ, "STEADYHAND_HOME": str(home), "STEADYHAND_ROLE": "owner", **env}
+    ours = {"STEADYHAND_HOME": str(home), "STEADYHAND_ROLE": "owner", **env}
+    # Leases are shorter in tests than a call may take.
+    ours = {**os.environ, "SILENCED_SYSTEM_CHECKS": "actions.E001", **ours}
     command = [sys.executable, "manage.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=ours, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -41,7 +42,7 @@ def manage(home: Path, *arguments: str, **env: str) -> str:
 
 
 @contextlib.contextmanager
-def cluster(home: Path) -> Iterator[Console]:
+def prepared_cluster(home: Path) -> Iterator[Console]:
     """A console's database alone, ended afterwards."""
     try:
         prepare(home)
@@ -134,12 +135,18 @@ class Far(Console):
 
 
 @contextlib.contextmanager
+def copied(prepared: Path, home: Path) -> Iterator[Console]:
+    """A cluster of its own, from one that was prepared and stopped."""
+    subprocess.run(["cp", "-a", str(prepared), str(home)], check=True)
+    try:
+        embedded.start(home)
+        yield Console(home)
+    finally:
+        embedded.stop(home)
+
+
+@contextlib.contextmanager
 def over_a_line(home: Path, copy: Path, **env: str) -> Iterator[Far]:
     """A web server on the database of `home`, which it reaches over a line."""
     with line_to_database(home, copy) as line, web(copy, **env) as url:
         yield Far(copy, line, url)
-
-
-def port_of(home: Path) -> int:
-    """Where the server of a home listens."""
-    return urlsplit(json.loads((home / "database.json").read_text())["owner"]).port or 0
