@@ -47,13 +47,17 @@ def alone() -> Iterator[Still]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def _nothing_was_lost_before(alone: Still) -> None:
+    alone.rows("UPDATE timeline SET since = NULL, until = NULL RETURNING id")
+
+
 @pytest.fixture
 def given(alone: Still) -> Iterator[World]:
     with world(alone, Redo.OBSERVED) as given:
         yield given
         fail_over(alone)
         recovered(alone, "--lag", "0s", *SAID)
-        alone.rows("UPDATE timeline SET since = NULL, until = NULL RETURNING id")
 
 
 def fail_over(still: Still) -> None:

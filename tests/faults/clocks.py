@@ -18,7 +18,8 @@ def library() -> str:
 def off_by(offset: str) -> dict[str, str]:
     """The environment of a process whose clock is off by `offset`, such as "+2d" or "-3h".
 
-    What nobody can set, the steady clock, stays as it is.
+    What nobody can set, the steady clock, stays as it is; but then the library breaks `time.sleep`, so
+    such a process is not to be asked to wait for an outcome.
     """
     return {"LD_PRELOAD": library(), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
 

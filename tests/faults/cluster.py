@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 
 from console import embedded
@@ -143,6 +144,22 @@ def copied(prepared: Path, home: Path) -> Iterator[Console]:
         yield Console(home)
     finally:
         embedded.stop(home)
+
+
+@contextlib.contextmanager
+def frozen(home: Path) -> Iterator[None]:
+    """The server of a home stands still meanwhile: it takes connections, and answers nothing."""
+    server = embedded.running(home)
+    assert server is not None
+    all_of_it = [server.process, *server.process.children()]
+    for process in all_of_it:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in all_of_it:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 @contextlib.contextmanager

@@ -161,7 +161,7 @@ def test_backends_ended_at_random_lose_and_double_nothing(
                 ended = at.execute(
                     "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity"
                     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-                    " AND application_name LIKE 'steadyhand%' ORDER BY random() LIMIT 2) AS some"
+                    " AND application_name LIKE 'steadyhand%' ORDER BY random() LIMIT 2) AS unlucky"
                 ).rowcount
                 assert ended >= 0
                 time.sleep(chance.uniform(0.05, 0.3))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import time
 import uuid
@@ -11,13 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2 as httpx
-import psutil
 
 from actions.bounded import ANSWERS_WITHIN
-from console import embedded
 from tests.console_process import Api, Console, eventually
 from tests.faults.beside import keeper, line_to_database, web
-from tests.faults.cluster import copied
+from tests.faults.cluster import copied, frozen
 from tests.faults.island import island
 
 IN_TIME = 3 * ANSWERS_WITHIN
@@ -114,19 +110,8 @@ def test_a_database_that_stands_still_is_not_waited_for_without_end(
     ):
         api = Api(url, console.token)
         api.ban("10.69.0.1", wait=10)
-        server = embedded.running(console.home)
-        assert server is not None
-        frozen = [server.process, *server.process.children()]
-        _signal(frozen, signal.SIGSTOP)
-        try:
-            keys = fresh_keys(2)
+        keys = fresh_keys(2)
+        with frozen(console.home):
             assert_told_that_nothing_is_known(asked_meanwhile(api, keys))
-        finally:
-            _signal(frozen, signal.SIGCONT)
         assert_goes_on(console, api, keys)
         assert goes_about(keeping)
-
-
-def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
-    for process in processes:
-        os.kill(process.pid, number)
