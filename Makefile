@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test faults check mutants chaos bench e2e lock clean chromium brokers
+.PHONY: help run test faults check mutants chaos bench e2e lock clean chromium brokers clocks
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -21,13 +21,14 @@ run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYH
 
 # What kills and halts many processes, one after another, takes minutes: a target of its own.
 LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py \
-	tests/faults/test_sick_systems.py
+	tests/faults/test_sick_systems.py tests/faults/test_failover.py tests/faults/test_partition.py \
+	tests/faults/test_disk_full.py tests/faults/test_clocks.py tests/faults/test_links.py
 
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
 	$(PY) -m pytest -n 2 --dist loadgroup $(LONG:%=--ignore=%)
 
-faults: $(DEV) brokers ## Run the long tests: every redo class, brokers that vanish, chaos
+faults: $(DEV) brokers clocks ## Run the long tests: redo classes, brokers, databases, clocks, chaos
 	$(PY) -m pytest $(LONG)
 
 e2e: $(DEV) chromium ## Run the browser tests alone
@@ -127,4 +128,16 @@ brokers:
 	else \
 		echo "The tests of brokers need RabbitMQ and Redis: install them (Debian: apt-get install" \
 			"rabbitmq-server redis-server)" >&2; exit 1; \
+	fi
+
+# A library that gives one process another time; the tests name it themselves, and nothing else uses it.
+clocks:
+	@if [ -n "$$(ls -d /usr/lib/*/faketime /usr/lib/faketime 2>/dev/null)" ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing libfaketime for the tests of clocks"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y --no-install-recommends libfaketime; \
+	else \
+		echo "The tests of clocks need libfaketime: install it (Debian: apt-get install libfaketime)" \
+			>&2; exit 1; \
 	fi

@@ -10,6 +10,8 @@ import psycopg
 from django.db import IntegrityError, connection
 from psycopg.rows import dict_row, tuple_row
 
+from actions.bounded import Bounded
+
 TRY_AGAIN = frozenset({"SH001", "SH004", "SH005", "40001", "40P01"})
 """Somebody else was first, a rule of approvals says no by now, it is protected since, a serialization
 failure, a deadlock: nothing was written, look again."""
@@ -56,7 +58,7 @@ def own_line(name: str) -> psycopg.Connection[Any]:
     """A connection of its own to the console's database, in autocommit, within the same limits."""
     params = connection.get_connection_params()
     given = {key: value for key, value in params.items() if key not in _OURS}
-    return psycopg.connect(**{**given, "autocommit": True, "application_name": name})
+    return Bounded.connect(**{**given, "autocommit": True, "application_name": name})
 
 
 def violated(error: IntegrityError) -> str | None:

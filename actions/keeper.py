@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
-from actions import break_glass, database, ends, outbox, reconcile, values
+from actions import break_glass, database, ends, outbox, reconcile, timelines, values
 from actions.bell import Bell
 from actions.hands import Hands
 from actions.models import Heartbeat
@@ -56,7 +56,8 @@ class Keeper:
         self.stop = threading.Event()
         self.hands = Hands(settings.KEEPER_HANDS, self.name)
         self._clock = ends.Clock()
-        self._seldom_at = 0.0
+        self._seldom_at = float("-inf")
+        self._confirmed = False
         self._born = False
 
     def run(self) -> None:
@@ -88,6 +89,9 @@ class Keeper:
                 time.monotonic()
             )  # first: if it fails, deliver before it is tried again
             self._seldom()
+        if not self._confirmed:
+            self.hands.settle(EVERY)
+            return False
         ours = self._ours()
         self.hands.take(ours)
         ended = self.hands.settle(EVERY)
@@ -104,8 +108,12 @@ class Keeper:
         return [one for one in reversed(due) if one.overdue and not one.full]
 
     def _seldom(self) -> None:
+        # Before the first word of ours in this life of the database: the last one tells when the other ended.
+        self._confirmed = timelines.confirmed()
         self._beat()
         ends.hold_if_jumped(self._clock)
+        if not self._confirmed:
+            return
         for step in _SELDOM_STEPS:
             alone(step)
 
@@ -122,6 +130,8 @@ class Keeper:
         log.warning("the database: %s", type(error).__name__, exc_info=error)
         connection.close()
         self._born = False
+        # It may come back as another: nothing is done there before that was looked at.
+        self._seldom_at = float("-inf")
         self.stop.wait(0.5)
 
     def _say_goodbye(self) -> None:

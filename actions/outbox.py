@@ -12,12 +12,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Now
 
-from actions import database, health, states, steps
+from actions import database, forgotten, health, states, steps
 from actions.adapters import offer
 from actions.connectors._base import Redo
 from actions.models import Attempt, Effect, Operation
 from actions.registry import registry
-from actions.settle import END, lock, redo_wait, roll_up, spent, to_ready
+from actions.settle import END, lock, mine, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
 from actions.sweeping import each
 
@@ -97,7 +97,7 @@ def claim(effect_id: int, worker: str) -> Attempt | None:
             return _claim(effect_id, operation, realm, at_once, worker)
         except IntegrityError as error:
             match database.violated(error):
-                case "effect_one_open_per_lane_and_realm":
+                case "effect_one_open_per_lane_and_realm" | "attempt_not_before_recovery":
                     return None
                 case "effect_one_in_each_place_of_a_realm":
                     continue  # somebody else took the same place at the same time
@@ -113,13 +113,15 @@ def _claim(effect_id: int, at: int, realm: uuid.UUID, at_once: int, worker: str)
         if operation.state not in states.HOLDING or _begins_too_late(operation):
             return None
         paused = _take(effect_id, realm, at_once)
-        if paused is None:
+        if paused is None and not forgotten.doubt(effect_id):
             return None
         if paused and not health.take_probe(realm, attempt, LEASE):
             transaction.set_rollback(True)
             return None
         if operation.state == OperationState.APPROVED:
             Operation.objects.filter(id=operation.id).update(state=OperationState.RUNNING)
+        if paused is None:
+            return None
         whole = Effect.objects.select_related("realm", "subject", "operation__subject")
         return _attempt(attempt, whole.get(id=effect_id), worker)
 
@@ -153,7 +155,7 @@ UPDATE effect e
          ORDER BY random() LIMIT 1) f
   LEFT JOIN realm_health h ON h.realm_id = %(realm)s
  WHERE e.id = %(effect)s AND e.state = 'ready' AND e.run_at <= statement_timestamp()
-   AND {health.MAY_BE_TRIED}
+   AND {health.MAY_BE_TRIED} AND {forgotten.NOT_TO_BE_READ_FIRST}
 RETURNING h.paused_at IS NOT NULL
 """
 
@@ -200,9 +202,7 @@ def intend(attempt: Attempt, effect: Effect, timeout: float) -> float | None:
     and is only kept from being begun after its lease, when others may have done the opposite.
     """
     asked = steady()
-    held = Effect.objects.filter(
-        id=effect.id, state=EffectState.EXECUTING, fence=attempt.fence
-    ).annotate(left=F("lease_until") - Now())
+    held = mine(attempt).annotate(left=F("lease_until") - Now())
     if effect.redo == Redo.NATURAL:
         left = held.filter(left__gt=timedelta(0)).values_list("left", flat=True).first()
         return None if left is None else asked + float(left.total_seconds())

@@ -30,6 +30,7 @@ class Health:
     oldest_due: datetime | None  # since when the effect that has waited longest has been due
     held_since: datetime | None
     held_for: float | None  # seconds that the clock had jumped
+    failed_over: datetime | None = None  # when, while commits may be missing and nothing is sent
 
     @property
     def waited(self) -> float:
@@ -47,7 +48,9 @@ SELECT clock_timestamp() AS read_at,
   (SELECT min(first.run_at) FROM realm m CROSS JOIN LATERAL (SELECT e.run_at FROM effect e
      WHERE e.realm_id = m.id AND e.state = 'ready' AND e.run_at <= clock_timestamp()
      ORDER BY e.run_at LIMIT 1) first) AS oldest_due,
-  h.noticed_at AS held_since, h.seconds AS held_for
+  h.noticed_at AS held_since, h.seconds AS held_for,
+  CASE WHEN NOT timeline_confirmed() THEN coalesce((SELECT max(noticed_at) FROM timeline
+    WHERE confirmed_at IS NULL), clock_timestamp()) END AS failed_over
   FROM (SELECT 1) AS always LEFT JOIN ends_hold h ON h.released_at IS NULL
 """
 

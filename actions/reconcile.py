@@ -18,7 +18,7 @@ from actions import adapters, database, health
 from actions.connectors._base import Redo
 from actions.models import Effect, Operation
 from actions.outcomes import Found, Seen
-from actions.settle import BLIND, END, lock, redo_wait, roll_up, spent, to_ready
+from actions.settle import BLIND, END, LOST_IN_A_FAILOVER, lock, redo_wait, roll_up, spent, to_ready
 from actions.states import EffectState, OperationState
 from actions.sweeping import each
 
@@ -92,7 +92,8 @@ def _read(effect: Effect, doubt: Doubt, silent: set[UUID]) -> Seen:
 
 
 _TIMES = """
-SELECT extract(epoch FROM clock_timestamp() - coalesce(a.call_started_at, a.claimed_at))::float AS lasts,
+SELECT extract(epoch FROM clock_timestamp() - CASE WHEN a.worker = %(lost)s THEN a.ended_at
+         ELSE coalesce(a.call_started_at, a.claimed_at) END)::float AS lasts,
        extract(epoch FROM clock_timestamp() - (SELECT min(f.call_started_at) FROM attempt f
                                                 WHERE f.effect_id = a.effect_id))::float AS since_first,
        a.outcome IN ('refused', 'retrylater') AS told_no
@@ -101,7 +102,7 @@ SELECT extract(epoch FROM clock_timestamp() - coalesce(a.call_started_at, a.clai
 
 
 def _doubt(effect: Effect, operation: Operation) -> Doubt:
-    row = database.one(_TIMES, {"effect": effect.pk})
+    row = database.one(_TIMES, {"effect": effect.pk, "lost": LOST_IN_A_FAILOVER})
     redo = not row["told_no"] and not spent(effect.pk, operation).enough
     since_first = row["since_first"] or 0.0
     keeps = adapters.offer(effect).keeps

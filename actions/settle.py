@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, QuerySet
 from django.db.models.functions import Now
 
 from actions import database, health, states, steps
@@ -27,6 +27,12 @@ LONGEST_WAIT = 300.0
 GIVES_UP_AFTER = timedelta(minutes=15)
 END = "end of @"
 """How `because` begins for what ends a timed operation: it is tried without limit."""
+
+FORGOTTEN = "forgotten"
+"""The outcome of an attempt that may have been made, and that a failover lost with its outcome."""
+
+LOST_IN_A_FAILOVER = "not known: lost in a failover"
+"""Who made such an attempt."""
 
 BLIND = frozenset({Redo.NATURAL, Redo.KEYED})
 """Classes that are sent again without having read that the first call did nothing."""
@@ -82,7 +88,7 @@ def settle(attempt: Attempt, outcome: Outcome, *, verified: bool, settle_seconds
         change = _change(attempt, effect, operation, outcome, settle_seconds)
         if isinstance(outcome, Applied):
             change["verified_at"] = Now() if verified else None
-        moved = _mine(attempt).update(**change)
+        moved = mine(attempt).update(**change)
         if not moved:
             _decide_doubt(attempt, outcome, change)
         _record(attempt, outcome, late=not moved)
@@ -90,9 +96,15 @@ def settle(attempt: Attempt, outcome: Outcome, *, verified: bool, settle_seconds
     return bool(moved)
 
 
-def _mine(attempt: Attempt) -> QuerySet[Effect]:
+def mine(attempt: Attempt) -> QuerySet[Effect]:
+    """Its effect, while it holds it.
+
+    The fence alone does not say so: a database that lost commits gives the same one out again, to
+    another attempt.
+    """
+    known = Attempt.objects.filter(id=attempt.id)
     return Effect.objects.filter(
-        id=attempt.effect_id, state=EffectState.EXECUTING, fence=attempt.fence
+        Exists(known), id=attempt.effect_id, state=EffectState.EXECUTING, fence=attempt.fence
     )
 
 
@@ -179,7 +191,10 @@ def _decide_doubt(attempt: Attempt, outcome: Outcome, change: dict[str, object])
     if isinstance(outcome, Unknown):
         return
     doubt = Effect.objects.filter(
-        id=attempt.effect_id, state=EffectState.IN_DOUBT, attempts=attempt.number
+        Exists(Attempt.objects.filter(id=attempt.id)),
+        id=attempt.effect_id,
+        state=EffectState.IN_DOUBT,
+        attempts=attempt.number,
     )
     if isinstance(outcome, RetryLater):
         # "Not now" only as the first word on this call, never after it was called unknown.

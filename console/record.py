@@ -65,21 +65,24 @@ def _what(kind: str, body: Mapping[str, Any]) -> str:
         case "effect.decided":
             said = f"{_word(body['from'])} → {_word(body['to'])}"
             return f"{_step(body)} in {body['realm']}, decided: {said}. {_reason(body)}"
+        case "effect.forgotten":
+            return f"{_step(body)}: it may have been sent before the failover, and is read first"
         case "end.issued":
             return f"Its time was over: ended by {body['operation']}"
         case "end.void":
             return f"Its time was over, and nothing was ended: {body['why']}"
         case "value.shown":
             return f"The new value was shown to who asked, by {body['via']}"
-        case "value.acknowledged":
-            return "Who asked says that they have the new value"
         case "value.erased":
             return f"The new value was erased: {body['why']}"
         case _:
             return _PLAIN.get(kind, kind.replace(".", " "))
 
 
-_PLAIN = {"operation.cancelled": "Withdrawn: nothing of it was sent"}
+_PLAIN = {
+    "operation.cancelled": "Withdrawn: nothing of it was sent",
+    "value.acknowledged": "Who asked says that they have the new value",
+}
 _DECIDED = {"approval.given": "Approved", "approval.declined": "Declined"}
 _ARRIVED = {
     "existing": "Asked again: it stood already, and nothing else started",

@@ -45,7 +45,10 @@ def _database() -> dict[str, Any]:
     settings: dict[str, Any] = environ.Env.db_url_config(
         url or "postgresql://nobody@127.0.0.1:1/none"
     )
-    settings["ENGINE"] = "django.db.backends.postgresql"
+    # The owner's commands and migrations may take as long as they need.
+    settings["ENGINE"] = (
+        "django.db.backends.postgresql" if ROLE == "owner" else "console.postgresql"
+    )
     settings["CONN_MAX_AGE"] = None
     # A page looks whether its line still stands; issuing does not, for it tries again by itself.
     settings["CONN_HEALTH_CHECKS"] = True
@@ -150,6 +153,7 @@ LOGOUT_REDIRECT_URL = "sign-in"
 
 # ASVS 7.3.1-2: 8 hours at most, whatever happens.
 SESSION_COOKIE_AGE = 8 * 3600
+SESSION_ENGINE = "console.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = HTTPS
@@ -195,6 +199,10 @@ EXTRA_CONNECTORS = env.list("STEADYHAND_CONNECTORS", default=[])
 
 # Numbered checks that somebody chose to do without, such as the tests with leases of a second.
 SILENCED_SYSTEM_CHECKS = env.list("SILENCED_SYSTEM_CHECKS", default=[])
+
+# Whether every commit waits for a standby, so that no failover can lose one. Else nothing is sent after a
+# failover until `manage.py recovered` says how much may be missing (docs/after-a-failover.md).
+FAILOVER_LOSES_NOTHING = env.bool("FAILOVER_LOSES_NOTHING", default=False)
 
 # How many effects a keeper delivers at once, where no worker does.
 KEEPER_HANDS = env.int("KEEPER_HANDS", default=4)

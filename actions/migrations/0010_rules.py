@@ -85,5 +85,6 @@ class Migration(migrations.Migration):
             approves_realm=granted("realm", "approve_realm", "e.realm_id", "c.id"),
         ),
         sql("hearing.sql"),
+        sql("timeline.sql"),
         sql("grants.sql"),
     ]

@@ -31,6 +31,7 @@ from actions.models.realm import (
 )
 from actions.models.request import Arrival, Request
 from actions.models.subject import Subject, SubjectLabel
+from actions.models.timeline import Timeline
 from actions.models.token import ApiToken
 from actions.models.value import MadeValue
 
@@ -80,4 +81,5 @@ __all__ = [
     "Seat",
     "Subject",
     "SubjectLabel",
+    "Timeline",
 ]

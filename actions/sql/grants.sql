@@ -18,11 +18,11 @@ GRANT USAGE ON SCHEMA public TO steadyhand_web, steadyhand_worker, steadyhand_au
 -- What everybody reads.
 GRANT SELECT ON blocklist_name, subject, operation, operation_incident, operation_facts, effect, attempt, request, arrival,
   incident, log_event, catalogue_entry, realm, blocklist_entry, pull, heartbeat, ends_hold, draft,
-  reading, subject_label, protected_subject, limit_rule, realm_health,
+  reading, subject_label, protected_subject, limit_rule, realm_health, timeline,
   django_migrations, django_content_type, auth_permission
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 GRANT SELECT ON incident_entry, incident_member TO steadyhand_web, steadyhand_auditor;
-GRANT EXECUTE ON FUNCTION last_known(bigint, text)
+GRANT EXECUTE ON FUNCTION last_known(bigint, text), timeline_now(), timeline_confirmed()
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 
 -- Approvals and break-glass: what is decided goes through `act`, what is opened through its function.
@@ -70,7 +70,7 @@ GRANT DELETE, UPDATE (taken_at, facts, message) ON reading TO steadyhand_worker;
 GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
 GRANT SELECT, INSERT ON made_value TO steadyhand_worker;
 GRANT UPDATE (sealed, erased_at) ON made_value TO steadyhand_worker;
-GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;
+GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values, timeline_noticed TO steadyhand_worker;
 
 -- Auditor: reads what happened, and who; no password, session or token.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_auditor;

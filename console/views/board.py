@@ -131,6 +131,16 @@ def _troubles(health: Health) -> Iterator[Outcome]:
             "No keeper is alive",
             ["What is asked is recorded, and is carried out once a keeper runs again."],
         )
+    if health.failed_over:
+        yield Outcome(
+            "doubt",
+            "The database failed over: nothing is sent",
+            [
+                f"Since {health.failed_over:%-d %b %Y at %H:%M:%S} UTC. What was asked for shortly"
+                " before may be missing here; what is asked for now is recorded, and waits.",
+                "Find out how far behind the standby was, then run: manage.py recovered",
+            ],
+        )
     if health.held_since and health.held_for is not None:
         yield Outcome(
             "doubt",

@@ -150,6 +150,14 @@ def _what(record: Record, body: dict[str, Any]) -> str:
             return f"Ends held: the database's clock had jumped by {body.get('seconds')} seconds"
         case "ends.released":
             return "Ends released"
+        case "database.failed_over":
+            held = "nothing is sent until it is confirmed" if body.get("held") else "by its standby"
+            return f"The database failed over or was restored: {held}"
+        case "database.recovered":
+            return (
+                f"Confirmed after the failover: commits since {body.get('since')} may be missing;"
+                f" {body.get('effects')} effects are read before they are sent: {body.get('reason')}"
+            )
         case "world.made":
             return "Made the example people, their rights and the block list"
         case _:

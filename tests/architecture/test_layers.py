@@ -39,11 +39,11 @@ console.approval_words
 console.example console.trial console.steps console.clock console.derived console.ceilings
 console.hop
 console.embedded console.trial_line console.leftovers console.broker
-console.account console.one_run
+console.account console.one_run console.postgresql.base console.sessions
 console.roles
 actions.apps
 actions.inbox actions.since
-actions.keeper actions.prepare actions.finish actions.decide actions.withdraw actions.undo
+actions.keeper actions.recover actions.prepare actions.finish actions.decide actions.withdraw actions.undo
   actions.approve actions.keep
 actions.bell actions.teller
 actions.hearing
@@ -56,7 +56,7 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists actions.paused
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
-actions.spared actions.keyed actions.awaited actions.mended
+actions.spared actions.keyed actions.awaited actions.mended actions.timelines actions.forgotten
 actions.undoable actions.limits
 actions.ask
 actions.force
@@ -83,6 +83,7 @@ console.limits console.rooms
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring
 actions actions.catalogue actions.channels actions.connectors console console.apps
   console.views console.templatetags console.templatetags.* console.management console.management.commands
+  console.postgresql actions.bounded
 """.replace("\n  ", " ")
     .strip()
     .splitlines()

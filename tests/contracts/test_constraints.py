@@ -143,6 +143,12 @@ def test_an_operation_is_undone_once(still: Still, name: str) -> None:
         assert refused(at, again, operation) == ("23505", "operation_undone_once")
 
 
+def test_a_life_of_the_database_is_written_down_once(still: Still) -> None:
+    again = "INSERT INTO timeline (system, number, noticed_at) SELECT system, number, now() FROM timeline"
+    with still.database() as at:
+        assert refused(at, again) == ("23505", "timeline_once")
+
+
 def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
     rules = still.rows(
         "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
@@ -159,6 +165,7 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
         *("incident_key_once", "incident_entry_once", "incident_member_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
         *("protected_subject_once", "limit_count_once", "seat_once"),
+        "timeline_once",
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere
 

@@ -231,12 +231,12 @@ EXECUTES = {
     | {"choose_notice", "test_notice"},
     "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"}
     | {"protection", "means", "asked_twice", "forget_counts"}
-    | {"make_notices", "notice_objection"},
+    | {"make_notices", "notice_objection", "timeline_noticed"},
     "auditor": {"last_known"},
 }
 for executed in EXECUTES.values():
     executed |= {"approvals_needed", "may_go_on", "approvals_stand"}
-    executed |= {"break_glass_of", "has_console_right"}
+    executed |= {"break_glass_of", "has_console_right", "timeline_now", "timeline_confirmed"}
 
 
 @pytest.mark.parametrize("role", EXECUTES)

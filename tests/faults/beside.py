@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -23,20 +23,26 @@ from tests.console_process import ROOT, eventually
 
 
 @contextlib.contextmanager
-def web(home: Path, **env: str) -> Iterator[str]:
-    """One more web server with one worker on the same home; its URL. A dead worker is replaced."""
+def web(
+    home: Path, *, through: Sequence[str] = (), host: str = "127.0.0.1", **env: str
+) -> Iterator[str]:
+    """One more web server with one worker on the same home; its URL. A dead worker is replaced.
+
+    `through` is put before its command, and `host` is where it then listens.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
+        *through,
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "console.wsgi:application"),
-        *("--host", "127.0.0.1", "--port", str(port), "--http", "1", "--no-ws"),
+        *("--host", host, "--port", str(port), "--http", "1", "--no-ws"),
         *("--workers", "1", "--blocking-threads", "4"),
         *("--respawn-failed-workers", "--respawn-interval", "0.1", "--workers-kill-timeout", "5"),
         *("--no-access-log", "--log-level", "warning"),
     ]
     with _process(command, home, "web", env, signal.SIGKILL):
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://{host}:{port}"
         eventually(lambda: answers(url), 60, "the web server answers")
         yield url
 
@@ -49,9 +55,11 @@ def answers(url: str) -> bool:
 
 
 @contextlib.contextmanager
-def keeper(home: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+def keeper(
+    home: Path, *, through: Sequence[str] = (), **env: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """A keeper of our own on the same home."""
-    command = [sys.executable, "manage.py", "keeper"]
+    command = [*through, sys.executable, "manage.py", "keeper"]
     with _process(command, home, "worker", env, signal.SIGTERM) as process:
         yield process
 
@@ -121,15 +129,15 @@ class Line:
     `gone`: every line is cut, and no new one is taken.
     """
 
-    def __init__(self, server: tuple[str, int]) -> None:
-        self.server = server
+    def __init__(self, server: tuple[str, int], host: str = "127.0.0.1") -> None:
+        self.server, self.host = server, host
         self.lose = ""
         self.gone_after = False
         self.gone = False
         self.lost = 0
         self.refused = 0
         self.meanwhile: Callable[[], object] = lambda: None
-        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening = socket.create_server((host, 0))
         self.port = int(self._listening.getsockname()[1])
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -157,7 +165,11 @@ class Line:
                 self.refused += 1
                 client.close()
                 continue
-            server = socket.create_connection(self.server)
+            try:
+                server = socket.create_connection(self.server)
+            except OSError:  # nobody listens there just now
+                client.close()
+                continue
             self._open |= {client, server}
             pair = _Pair(self, client, server)
             threading.Thread(target=pair.outwards, daemon=True).start()
@@ -230,15 +242,15 @@ def _shut(end: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def line_to_database(home: Path, copy: Path) -> Iterator[Line]:
+def line_to_database(home: Path, copy: Path, host: str = "127.0.0.1") -> Iterator[Line]:
     """A copy of a home whose database is reached over a `Line`."""
     urls = json.loads((home / "database.json").read_text())
     parts = urlsplit(urls["web"])
-    line = Line((parts.hostname or "127.0.0.1", parts.port or 5432))
+    line = Line((parts.hostname or "127.0.0.1", parts.port or 5432), host)
     copy.mkdir(mode=0o700)
     shutil.copy(home / "secret_key", copy)
     shutil.copy(home / "credentials.json", copy)
-    through = {role: _through(url, line.port) for role, url in urls.items()}
+    through = {role: _through(url, line) for role, url in urls.items()}
     (copy / "database.json").write_text(json.dumps(through))
     try:
         yield line
@@ -246,7 +258,7 @@ def line_to_database(home: Path, copy: Path) -> Iterator[Line]:
         line.close()
 
 
-def _through(url: str, port: int) -> str:
+def _through(url: str, line: Line) -> str:
     parts = urlsplit(url)
     login, _, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{login}@127.0.0.1:{port}"))
+    return urlunsplit(parts._replace(netloc=f"{login}@{line.host}:{line.port}"))

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend over lines that are given up in time."""

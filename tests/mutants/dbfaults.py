@@ -1,0 +1,103 @@
+"""Failovers, clocks and lines: what keeps a database that forgot, or does not answer, from doing harm."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+RECOVERED = "tests/contracts/test_recovered.py::"
+OUTBOX = "actions/outbox.py"
+SETTLE = "actions/settle.py"
+RECOVER = "actions/recover.py"
+TIMELINE = "actions/sql/timeline.sql"
+SENT = RECOVERED + "test_what_may_have_been_sent_is_found_to_be_there_and_not_sent_again"
+FENCE = RECOVERED + "test_who_was_given_a_fence_that_the_database_forgot_"
+
+MUTANTS = (
+    Mutant(
+        "failover: nothing is taken up before it is confirmed",
+        TIMELINE,
+        "  IF NOT timeline_confirmed() THEN\n    RAISE",
+        "  IF false THEN\n    RAISE",
+        (
+            RECOVERED
+            + "test_nothing_is_taken_up_after_a_failover_until_somebody_says_how_much_was_lost",
+        ),
+    ),
+    Mutant(
+        "failover: what may have been sent is not taken up unread",
+        OUTBOX,
+        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
+        "due.filter(~forgotten.ASKED_ANEW)",
+        (SENT,),
+    ),
+    Mutant(
+        "failover: what is asked for anew is read first",
+        OUTBOX,
+        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
+        "due.filter(~forgotten.MARKED)",
+        (RECOVERED + "test_what_was_lost_altogether_and_is_asked_for_again_is_read_first",),
+    ),
+    Mutant(
+        "failover: what was being sent is in doubt",
+        RECOVER,
+        "(e.state IN ('executing', 'in_doubt')\n",
+        "(e.state IN ('in_doubt')\n",
+        (RECOVERED + "test_what_was_taken_up_and_not_known_to_be_called_is_in_doubt",),
+    ),
+    Mutant(
+        "failover: what waits is marked",
+        RECOVER,
+        "e.state IN ('held', 'blocked')",
+        "e.state IN ('held')",
+        (RECOVERED + "test_a_step_that_waited_is_read_before_it_is_sent_too",),
+    ),
+    Mutant(
+        "failover: what failed is marked",
+        RECOVER,
+        "e.state IN ('failed', 'cancelled')",
+        "e.state IN ('cancelled')",
+        (RECOVERED + "test_what_failed_shortly_before_is_read_when_it_is_set_going_again",),
+    ),
+    Mutant(
+        "failover: the lease of who called before is waited for",
+        RECOVER,
+        "quiet = settings.LEASE_SECONDS + ",
+        "quiet = ",
+        (RECOVERED + "test_a_doubt_waits_until_nobody_who_called_before_can_call_any_more",),
+    ),
+    Mutant(
+        "failover: only what was not tried since",
+        RECOVER,
+        "AND a.claimed_at > %(until)s)\n",
+        "AND false)\n",
+        (
+            RECOVERED
+            + "test_said_twice_it_is_done_once_and_said_with_an_earlier_time_it_finds_the_rest",
+        ),
+    ),
+    Mutant(
+        "failover: only what was asked for before",
+        RECOVER,
+        "   AND o.requested_at <= %(until)s\n",
+        "",
+        (RECOVERED + "test_what_was_asked_for_afterwards_was_not_sent_before",),
+    ),
+    Mutant(
+        "failover: a fence given out twice settles nothing",
+        SETTLE,
+        "        Exists(known), id=attempt.effect_id,",
+        "        id=attempt.effect_id,",
+        (
+            FENCE + "settles_nothing",
+            FENCE + "does_not_call[observed]",
+            FENCE + "does_not_call[natural]",
+        ),
+    ),
+    Mutant(
+        "failover: a fence given out twice decides no doubt",
+        SETTLE,
+        "        Exists(Attempt.objects.filter(id=attempt.id)),\n",
+        "",
+        (FENCE + "settles_nothing",),
+    ),
+)
