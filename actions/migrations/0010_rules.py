@@ -58,6 +58,7 @@ class Migration(migrations.Migration):
             floor4=str(subjects.FLOOR[4]),
             floor6=str(subjects.FLOOR[6]),
         ),
+        sql("overtake.sql"),
         sql("issue.sql"),
         sql("issue_end.sql"),
         sql("values.sql"),

@@ -122,8 +122,7 @@ BEGIN
     -- What waits for approval holds no lane, and takes none from what runs.
     v_waits := p_approvals <> '[]' AND p_break_glass IS NULL;
     IF v_state = 'awaiting_approval' OR (v_state IN ('approved', 'running') AND NOT v_waits) THEN
-      UPDATE effect SET state = 'cancelled', settled_at = v_at
-       WHERE operation_id = v_newest AND state IN ('held', 'blocked', 'ready');
+      PERFORM cancel_unsent(v_newest, v_at);
       UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_newest;
     END IF;
     IF v_subject IS NULL THEN

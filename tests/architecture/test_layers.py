@@ -34,7 +34,7 @@ console.views.errors console.api.auth console.api.shapes console.views.rows cons
 console.knocking console.proof
 console.admission
 console.views.loading console.api.errors console.api.strict console.access console.wording
-  console.waiting console.world console.supervise console.pgmq console.pool
+  console.waiting console.world console.supervise console.pgmq console.pool console.redis_bell
 console.approval_words
 console.example console.trial console.steps console.clock console.derived console.ceilings
 console.hop

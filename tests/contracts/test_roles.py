@@ -229,7 +229,14 @@ EXECUTES = {
     | {"knock", "came_in", "key_known", "take_seat", "leave_seat"}
     | {"ask_notice_address", "try_notice_code", "confirm_notice_address"}
     | {"choose_notice", "test_notice"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values", "end_break_glass"}
+    "worker": {
+        "issue_end",
+        "cancel_unsent",
+        "log_append",
+        "last_known",
+        "erase_values",
+        "end_break_glass",
+    }
     | {"protection", "means", "asked_twice", "forget_counts"}
     | {"make_notices", "notice_objection", "timeline_noticed"},
     "auditor": {"last_known"},
