@@ -157,9 +157,8 @@ BEGIN
     -- It takes the lane now, not when it was asked for.
     SELECT n.id INTO v_older FROM operation o JOIN operation n
         ON n.subject_id = o.subject_id AND n.lane = o.lane AND n.generation < o.generation
-     WHERE o.id = p_operation AND n.state IN ('approved', 'running');
-    UPDATE effect SET state = 'cancelled', settled_at = p_at
-     WHERE operation_id = v_older AND state IN ('held', 'blocked', 'ready');
+     WHERE o.id = p_operation AND n.state IN ('approved', 'running') FOR NO KEY UPDATE OF n;
+    PERFORM cancel_unsent(v_older, p_at);
     UPDATE operation SET state = 'superseded', settled_at = p_at WHERE id = v_older;
     UPDATE operation SET state = 'approved', approved_at = p_at WHERE id = p_operation;
     UPDATE effect e SET state = CASE WHEN e.ord = (SELECT min(f.ord) FROM effect f
