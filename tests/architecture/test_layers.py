@@ -63,7 +63,8 @@ actions.force
 actions.incident_rules actions.standing actions.realms actions.adapters actions.settle
 actions.administer actions.roster
 actions.plan actions.policy actions.sight actions.log actions.steps actions.made actions.checks actions.values
-  actions.approvals actions.break_glass actions.protection actions.doors actions.health
+  actions.approvals actions.break_glass actions.protection actions.health
+actions.doors
 actions.models
 actions.models.*
 actions.models.subject
