@@ -11,9 +11,10 @@ from actions.approvals import needs_of
 from actions.ask import Ask, Decision
 from actions.catalogue._ends import moment
 from actions.force import in_force, verified
+from actions.known import Overlap
 from actions.plan import Plan, PlannedEffect, RealmNow
 from actions.policy import Sight, rights
-from actions.standing import Facts, Overlap, Standing
+from actions.standing import Facts, Standing
 
 DID = frozenset({"created", "resumed", "cancelled", "decided", "approved", "declined", "kept"})
 """Dispositions of what a request made happen."""

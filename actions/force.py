@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from actions import states
+from actions.known import Known
 from actions.registry import registry
-from actions.standing import Facts, Known
+from actions.standing import Facts
 
 FRESH = 5.0
 """Seconds for which one look at a realm is shared by all who ask how it is."""

@@ -15,9 +15,10 @@ from django.db.models.functions import Now
 from actions import database, states, subjects
 from actions.approvals import moved_to
 from actions.force import in_force, verified
+from actions.known import Known, Overlap
 from actions.models import Attempt, Operation
 from actions.policy import Sight
-from actions.standing import Facts, Known, Overlap, facts, lane_now
+from actions.standing import Facts, facts, lane_now
 from actions.states import EffectState, OperationState
 from actions.subjects import Subject
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 import psycopg
 
-from actions import subjects
+from actions import translated
 from actions.ask import Ask, Decision
 from actions.catalogue._base import Intent
 from actions.protection import Protection
@@ -85,7 +85,7 @@ def to_type(subject: Subject) -> str:
     if subject.kind != "network":
         return ""
     network = subject.network
-    meant = subjects.stands_for(network)
+    meant = translated.stands_for(network)
     wide = network.prefixlen < WIDE[network.version] or (meant and meant.prefixlen < WIDE[4])
     return subject.name if wide else ""
 
@@ -99,7 +99,7 @@ def own(ask: Ask) -> bool:
     """Whether what is asked might cut off who asks: it takes in the address that they ask from."""
     if ask.subject.kind != "network" or ask.action.takes_back or ask.address is None:
         return False
-    return subjects.takes_in(ask.subject.network, ask.address)
+    return translated.takes_in(ask.subject.network, ask.address)
 
 
 def keep_for(ask: Ask) -> int | None:

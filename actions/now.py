@@ -11,7 +11,8 @@ from django.db import connection
 
 from actions import subjects
 from actions.force import in_force
-from actions.standing import Facts, Known, known_of
+from actions.known import Known, known_of
+from actions.standing import Facts
 from actions.subjects import Subject
 
 # What lies within a network does not decide whether it is in force: only wider ones are looked up.

@@ -12,8 +12,9 @@ from django.db import connection
 from actions import keys, limits, naming, read, sight
 from actions.approvals import Needs
 from actions.ask import Ask, Decision, DraftGiven, Undoes
+from actions.case import consider
 from actions.catalogue._base import Preview, Relation
-from actions.compare import consider, decide
+from actions.compare import decide
 from actions.errors import NotFound, Refusal
 from actions.force import in_force
 from actions.issue import Who, admit, look_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actions import database, subjects
+from actions import database, translated
 from actions.limits import addresses
 from actions.subjects import Subject
 
@@ -28,7 +28,7 @@ class Reach:
 
 def count(subject: Subject) -> Reach:
     """Count it: of a network, and of the IPv4 one that it stands for."""
-    means = subjects.stands_for(subject.network)
+    means = translated.stands_for(subject.network)
     row = database.one(_COUNT, {"network": subject.name, "means": str(means) if means else None})
     return Reach(_in_words(addresses(subject)), row["blocked"], row["people"])
 

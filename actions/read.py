@@ -8,9 +8,10 @@ from datetime import datetime
 
 from actions import database
 from actions.force import fresh
+from actions.known import Known
 from actions.models import Reading
 from actions.registry import registry
-from actions.standing import Facts, Known
+from actions.standing import Facts
 from actions.states import OperationState
 
 LONGEST = 1.5

@@ -8,8 +8,9 @@ from actions import plan, undoable
 from actions.ask import Ask
 from actions.catalogue._base import Intent, Last
 from actions.force import agrees
+from actions.known import Known
 from actions.plan import RealmNow
-from actions.standing import Known, Standing
+from actions.standing import Standing
 
 
 def last_in(realm: str, known: Iterable[Known]) -> Last | None:

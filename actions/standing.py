@@ -16,6 +16,7 @@ from uuid import UUID
 from actions import database, sight, states, subjects
 from actions.approvals import Rule, moved_to, rules_of
 from actions.catalogue._base import Action, Intent
+from actions.known import Known, Overlap, known_of, overlaps_of
 from actions.plan import RealmNow, connectors_for
 from actions.protection import Protection, protection_of
 from actions.subjects import Subject
@@ -43,43 +44,6 @@ class KeySeen:
     rules: int
     first_seen_at: datetime
     operation: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One look at a realm: when it began, how many seconds ago, and what it found (None: unreadable)."""
-
-    taken_at: str
-    age: float
-    facts: Mapping[str, object] | None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is last known of one realm of a lane: what its last effect left, and a later look at it.
-
-    `asked` is for how many seconds a look has been due; None when none is. `found` as `Last` has it.
-    """
-
-    realm: str
-    desired: Mapping[str, object]
-    state: str
-    operation: int | None = None
-    capability: str = ""
-    connector: str = ""
-    reading: Reading | None = None
-    asked: float | None = None
-    found: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """A blocked network that covers the subject (`wider`) or lies within it, and its operation."""
-
-    name: str
-    ref: str
-    wider: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +146,7 @@ class LaneNow:
 def lane_now(subject: Subject, lane: str) -> LaneNow:
     """Read one lane, whoever asks."""
     row = database.one(_LANE, {"lane": lane, **_named(subject)})
-    overlaps, around = _overlaps(row["overlapping"])
+    overlaps, around = overlaps_of(row["overlapping"])
     known, newest = known_of(row["known"]), facts(row["newest"])
     return LaneNow(known, newest, overlaps, around, facts(row["beneath"]))
 
@@ -240,41 +204,6 @@ def _array(names: Iterable[str]) -> str:
     return "{" + ",".join(names) + "}"
 
 
-def known_of(text: str) -> tuple[Known, ...]:
-    """What the function `last_known` tells, out of its `jsonb` text."""
-    return tuple(_known(known) for known in json.loads(text))
-
-
-def _known(row: Mapping[str, Any]) -> Known:
-    read = row["reading"] or {}
-    reading = None
-    if read.get("later"):
-        reading = Reading(read["taken_at"], read["age"], read["facts"], read["message"])
-    return Known(
-        row["realm"],
-        row["desired"],
-        row["state"],
-        row["operation"],
-        row["capability"],
-        row["connector"],
-        reading,
-        read.get("asked"),
-        row["found"],
-    )
-
-
-def _overlaps(text: str) -> tuple[tuple[Overlap, ...], tuple[Known, ...]]:
-    """The blocked networks, each once; and what is known of the wider ones, realm by realm."""
-    rows = json.loads(text)
-    blocked = {
-        row["name"]: Overlap(row["name"], row["ref"], row["wider"])
-        for row in rows
-        if row["state"] == states.EffectState.SUCCEEDED and row["desired"].get("blocked")
-    }
-    around = (Known(r["realm"], r["desired"], r["state"]) for r in rows if r["wider"])
-    return tuple(blocked.values()), tuple(around)
-
-
 def facts(text: str | None) -> Facts | None:
     """An operation's facts out of the view's `jsonb` text."""
     return json.loads(text) if text is not None else None
@@ -288,7 +217,7 @@ def _token(row: Mapping[str, Any]) -> TokenSeen | None:
 
 def _standing(row: Mapping[str, Any]) -> Standing:
     active = bool(row["is_active"])
-    overlaps, around = _overlaps(row["overlapping"])
+    overlaps, around = overlaps_of(row["overlapping"])
     key = None
     if row["request"] is not None:
         names = ("request", "fingerprint", "rules", "first_seen_at", "operation_id")

@@ -12,8 +12,7 @@ from typing import Final
 
 from actions import realm_names
 from actions.errors import SubjectRefused
-
-type Network = IPv4Network | IPv6Network
+from actions.translated import HOLD_IPV4, Network
 
 RULES: Final = 1
 """Version of the rules below; raise it whenever one name would come out differently."""
@@ -32,21 +31,6 @@ ACCEPTED: Final = (
 _LONGEST: Final = 49  # an IPv6 address with a dotted tail (45), and /128
 _SHAPE: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(?:/(?:0|[1-9][0-9]{0,2}))?")
 
-# IPv6 ranges whose addresses stand for IPv4 ones, each with the bit at which the IPv4 part begins
-# (at the latest: a site may place it earlier in 64:ff9b:1::/48).
-HOLD_IPV4: Final = (
-    (IPv6Network("::/96"), 96),  # IPv4-compatible, retired: RFC 4291 §2.5.5.1
-    (IPv6Network("::ffff:0:0/96"), 96),  # IPv4-mapped: RFC 4291 §2.5.5.2
-    (IPv6Network("::ffff:0:0:0/96"), 96),  # IPv4-translated: RFC 2765 §2.1
-    (IPv6Network("64:ff9b::/96"), 96),  # NAT64: RFC 6052 §2.1
-    (IPv6Network("64:ff9b:1::/48"), 96),  # NAT64 of a site: RFC 8215
-    (IPv6Network("2002::/16"), 16),  # 6to4: RFC 3056 §2
-    (IPv6Network("2001::/32"), 96),  # Teredo: RFC 4380 §4
-)
-# Where the IPv4 address, that of the Teredo client, stands with every bit turned.
-_TURNED: Final = frozenset({IPv6Network("2001::/32")})
-
-# What is wrong with a text, the first that fits; written for the people who typed it.
 _FAULTS: Final = (
     (re.compile(r"\A\Z"), "it is empty"),
     (re.compile(r"[\x00-\x20\x7f-\xa0\s]"), "it holds a space, a line end or a control character"),
@@ -233,42 +217,6 @@ def _floor_beside(network: Network, block: IPv6Network, at: int) -> int:
     apart = int(network.network_address) ^ int(block.network_address)
     shared = 128 - apart.bit_length()
     return at + FLOOR[4] if shared >= block.prefixlen else shared + 1
-
-
-def stands_for(network: Network) -> IPv4Network | None:
-    """The IPv4 network that an IPv6 one stands for: translated, tunnelled or mapped; else None.
-
-    What takes in a whole range of such addresses stands for all of IPv4. SQL: `means`.
-    """
-    if network.version == 4:
-        return None
-    for block, at in HOLD_IPV4:
-        if block.subnet_of(network):
-            return IPv4Network("0.0.0.0/0")
-        if network.subnet_of(block):
-            low = int(network.network_address) >> 128 - at - 32 & 0xFFFFFFFF
-            prefix = max(0, min(32, network.prefixlen - at))
-            turned = low ^ 0xFFFFFFFF if block in _TURNED else low
-            return IPv4Network((turned, prefix), strict=False)
-    return None
-
-
-def takes_in(network: Network, address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address lies in a network, whichever of its forms either is written in."""
-    ours, theirs = _forms(network), _forms(ip_network(address))
-    return any(
-        one.version == other.version and one.overlaps(other) for one in ours for other in theirs
-    )
-
-
-def _forms(network: Network) -> tuple[Network, ...]:
-    meant = stands_for(network)
-    return (network,) if meant is None else (network, meant)
-
-
-def holds_ipv4_sql() -> str:
-    """The ranges whose addresses stand for IPv4 ones, as rows of SQL's VALUES."""
-    return ", ".join(f"(cidr '{b}', {at}, {b in _TURNED})" for b, at in HOLD_IPV4)
 
 
 def _unknown_kind(kind: object) -> SubjectRefused:

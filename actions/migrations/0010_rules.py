@@ -4,7 +4,7 @@ from pathlib import Path
 
 from django.db import migrations
 
-from actions import states, subjects
+from actions import states, subjects, translated
 from actions.policy import granted, permission
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
         sql("break_glass.sql"),
         sql(
             "approvals.sql",
-            hold_ipv4=", ".join(f"('{block}'::cidr, {at})" for block, at in subjects.HOLD_IPV4),
+            hold_ipv4=", ".join(f"('{block}'::cidr, {at})" for block, at in translated.HOLD_IPV4),
             may_approve=granted("entry", "approve_entry", "n.id", "p_caller"),
             may_approve_realm=granted("realm", "approve_realm", "e.realm_id", "p_caller"),
         ),
@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
         ),
         sql(
             "limits.sql",
-            holds_ipv4=subjects.holds_ipv4_sql(),
+            holds_ipv4=translated.holds_ipv4_sql(),
             floor4=str(subjects.FLOOR[4]),
             floor6=str(subjects.FLOOR[6]),
         ),

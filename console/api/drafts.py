@@ -10,7 +10,7 @@ from ninja import Router
 from actions import prepare, read
 from actions.policy import Sight, rights
 from console import waiting
-from console.api import shapes
+from console.api import bodies, shapes
 from console.api.auth import asker, bearer, principal
 from console.api.operations import seen_of
 
@@ -19,7 +19,7 @@ router = Router(tags=["drafts"])
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": shapes.OperationIn.model_json_schema()}},
+        "content": {"application/json": {"schema": bodies.OperationIn.model_json_schema()}},
     }
 }
 
@@ -28,7 +28,7 @@ _BODY = {
 def create(request: HttpRequest) -> HttpResponse:
     """A draft: its id is the Idempotency-Key to confirm it under, within 30 minutes."""
     sees = rights(principal(request, "read").caller.id).sees
-    body = shapes.read(request, shapes.OperationIn)
+    body = bodies.read(request, bodies.OperationIn)
     ask = shapes.ask_of(body, prepare.new_key(), seen_of(request, body.seen), asker(request))
     made = prepare.prepare(bearer(request), replace(ask, via="api"), waiting.for_reading)
     response = JsonResponse(_shape(made, sees), status=201)

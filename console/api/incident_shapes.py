@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from actions import dossier, remains, timeline
 from actions.models import Incident
-from console.api import shapes
+from console.api import bodies, shapes
 
 
 class _Strict(BaseModel):
@@ -32,7 +32,7 @@ class IncidentChangeIn(_Strict):
     add_members: list[str] = Field(default_factory=list, max_length=50)
     remove_members: list[str] = Field(default_factory=list, max_length=50)
     note: str = Field(default="", max_length=8000)
-    version: shapes.Generation | None = None
+    version: bodies.Generation | None = None
     confirm: str = Field(default="", max_length=64)
 
 

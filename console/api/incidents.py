@@ -15,7 +15,7 @@ from actions.history import Filter
 from actions.incident_rules import NO_INCIDENT, Change, note_of, title_of
 from actions.incidents import By, Told
 from actions.policy import Sight, rights
-from console.api import incident_shapes, shapes
+from console.api import bodies, incident_shapes, shapes
 from console.api.auth import Principal, principal
 from console.api.errors import problem
 
@@ -48,7 +48,7 @@ def create(request: HttpRequest) -> HttpResponse:
     """Open an incident, once per Idempotency-Key. Who opens it leads it; for a runbook, its owner."""
     caller = principal(request, "incidents")
     key = _key(request)
-    body = shapes.read(request, incident_shapes.IncidentIn)
+    body = bodies.read(request, incident_shapes.IncidentIn)
     incident, opened = incidents.open_incident(
         caller.caller.id, body.title, key, restricted=body.restricted, by=_by(caller)
     )
@@ -109,7 +109,7 @@ def story(request: HttpRequest, ref: str, cursor: str = "", limit: int = 50) -> 
 def change(request: HttpRequest, ref: str) -> HttpResponse:
     """Title, lead, state, restriction, members: by its lead or an admin, who saw this version."""
     caller, number, key = _writer(request, ref)
-    body = shapes.read(request, incident_shapes.IncidentChangeIn)
+    body = bodies.read(request, incident_shapes.IncidentChangeIn)
     wanted = _change(body, _version(request, body.version))
     try:
         told = incidents.change(_by(caller), number, wanted, key)
@@ -129,7 +129,7 @@ def change(request: HttpRequest, ref: str) -> HttpResponse:
 def note(request: HttpRequest, ref: str) -> HttpResponse:
     """One note per Idempotency-Key, kept for ever; also in an incident that is closed."""
     caller, number, key = _writer(request, ref)
-    text = shapes.read(request, incident_shapes.NoteIn).text
+    text = bodies.read(request, incident_shapes.NoteIn).text
     return _answer(caller, incidents.note(_by(caller), number, text, key), 201)
 
 

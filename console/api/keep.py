@@ -11,7 +11,7 @@ from actions.act import NO_OPERATION
 from actions.errors import NotFound, Refusal
 from actions.policy import rights
 from console import proof, waiting
-from console.api import shapes
+from console.api import bodies
 from console.api.auth import bearer, principal
 from console.api.errors import problem
 from console.api.operations import refusal_to_the_known, respond
@@ -43,7 +43,7 @@ def link(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/keep",
-    openapi_extra=takes(shapes.KeepIn),
+    openapi_extra=takes(bodies.KeepIn),
     summary="Keep a ban that takes in your own address",
     response={200: dict},
 )
@@ -51,7 +51,7 @@ def keep_it(request: HttpRequest, ref: str) -> HttpResponse:
     """It stays until the end that was asked for, if this shows that you still come in."""
     who = bearer(request)
     try:
-        body = shapes.read(request, shapes.KeepIn)
+        body = bodies.read(request, bodies.KeepIn)
         caller = principal(request, "read").caller.id
         proven = proof.tells(request) and proof.whole(body.proof, ref, caller)
         key = keys.request_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))

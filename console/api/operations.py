@@ -21,7 +21,7 @@ from actions.history import Filter
 from actions.policy import Sight, rights
 from actions.standing import Facts
 from console import waiting
-from console.api import shapes
+from console.api import bodies, shapes
 from console.api.auth import asker, bearer, caller_of, principal
 from console.api.errors import of_refusal, problem
 
@@ -30,7 +30,7 @@ router = Router(tags=["operations"])
 _BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": shapes.OperationIn.model_json_schema()}},
+        "content": {"application/json": {"schema": bodies.OperationIn.model_json_schema()}},
     },
     "parameters": [
         {"name": "Idempotency-Key", "in": "header", "required": True, "schema": {"type": "string"}},
@@ -71,7 +71,7 @@ def refusal_to_the_known(request: HttpRequest, refusal: Refusal) -> HttpResponse
 
 def _ask(request: HttpRequest) -> Ask:
     key = keys.request_key(request.META.get("HTTP_IDEMPOTENCY_KEY"))
-    body = shapes.read(request, shapes.OperationIn)
+    body = bodies.read(request, bodies.OperationIn)
     seen = seen_of(request, body.seen)
     if body.draft is None:
         return shapes.ask_of(body, key, seen, asker(request))

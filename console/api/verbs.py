@@ -21,7 +21,7 @@ from actions.policy import rights
 from actions.registry import registry
 from actions.standing import Facts
 from console import waiting
-from console.api import shapes
+from console.api import bodies, shapes
 from console.api.auth import bearer, principal
 from console.api.operations import refusal_to_the_known, respond
 
@@ -41,7 +41,7 @@ def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
 
 @router.post(
     "/{ref}/finish",
-    openapi_extra=takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(bodies.NothingIn, required=False),
     summary="Run what is unfinished",
     response={200: dict},
 )
@@ -52,7 +52,7 @@ def finish(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/cancel",
-    openapi_extra=takes(shapes.NothingIn, required=False),
+    openapi_extra=takes(bodies.NothingIn, required=False),
     summary="Withdraw it before anything was sent",
     response={200: dict},
 )
@@ -63,7 +63,7 @@ def cancel(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/effects/{n}/decide",
-    openapi_extra=takes(shapes.DecisionIn),
+    openapi_extra=takes(bodies.DecisionIn),
     summary="Say what a parked effect came to",
     response={200: dict},
 )
@@ -71,7 +71,7 @@ def decide(request: HttpRequest, ref: str, n: Number) -> HttpResponse:
     """A person looked: it is in place, it is not, or it is to be tried again."""
 
     def write(key: str) -> Answer:
-        body = shapes.read(request, shapes.DecisionIn)
+        body = bodies.read(request, bodies.DecisionIn)
         reason = shapes.reason_of(body.reason)
         return decide_effect(bearer(request), ref, n, body.to, reason, key, "api")
 
@@ -80,7 +80,7 @@ def decide(request: HttpRequest, ref: str, n: Number) -> HttpResponse:
 
 @router.post(
     "/{ref}/approve",
-    openapi_extra=takes(shapes.ApprovalIn, required=False),
+    openapi_extra=takes(bodies.ApprovalIn, required=False),
     summary="Approve it: for people, never for a token",
     response={200: dict},
 )
@@ -91,7 +91,7 @@ def approve(request: HttpRequest, ref: str) -> HttpResponse:
 
 @router.post(
     "/{ref}/decline",
-    openapi_extra=takes(shapes.ApprovalIn, required=False),
+    openapi_extra=takes(bodies.ApprovalIn, required=False),
     summary="Decline it: for people, never for a token",
     response={200: dict},
 )
@@ -102,7 +102,7 @@ def decline(request: HttpRequest, ref: str) -> HttpResponse:
 
 def _decision(request: HttpRequest, ref: str, decide: Callable[..., Answer]) -> HttpResponse:
     def write(key: str) -> Answer:
-        body = shapes.read(request, shapes.ApprovalIn) if request.body else shapes.ApprovalIn()
+        body = bodies.read(request, bodies.ApprovalIn) if request.body else bodies.ApprovalIn()
         given = (body.reason or "", body.digest or "")
         return decide(bearer(request), ref, *given, key, "api")
 
@@ -111,7 +111,7 @@ def _decision(request: HttpRequest, ref: str, decide: Callable[..., Answer]) -> 
 
 @router.post(
     "/{ref}/undo",
-    openapi_extra=takes(shapes.UndoIn),
+    openapi_extra=takes(bodies.UndoIn),
     summary="Undo it",
     response={200: dict, 201: dict},
 )
@@ -119,7 +119,7 @@ def undo_it(request: HttpRequest, ref: str) -> HttpResponse:
     """A new operation that takes back what this one changed, and nothing else."""
 
     def write(key: str) -> Answer:
-        body = shapes.read(request, shapes.UndoIn)
+        body = bodies.read(request, bodies.UndoIn)
         reason, incident = shapes.reason_of(body.reason), shapes.incident_number(body.incident)
         told = _visible(request, ref)
         ask = undo.ask_of(
@@ -140,7 +140,7 @@ def _visible(request: HttpRequest, ref: str) -> Facts:
 def _nothing(request: HttpRequest) -> None:
     """No body, or an empty object. Raises BadJSON or ParamsRefused."""
     if request.body:
-        shapes.read(request, shapes.NothingIn)
+        bodies.read(request, bodies.NothingIn)
 
 
 def _done(

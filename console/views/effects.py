@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from actions import paused, read
+from actions.known import Known
 from actions.paused import Paused
-from actions.standing import Facts, Known
+from actions.standing import Facts
 from console import steps, wording
 
 

@@ -16,10 +16,11 @@ from django.views.decorators.http import require_safe
 
 from actions import force, history, naming, overview, sight, subjects
 from actions.errors import SubjectRefused
+from actions.known import Overlap
 from actions.now import of_one
 from actions.policy import Sight
 from actions.registry import registry
-from actions.standing import Facts, LaneNow, Overlap, lane_now
+from actions.standing import Facts, LaneNow, lane_now
 from actions.subjects import Subject
 from console import steps
 from console.access import SignedIn, must, page

@@ -11,8 +11,9 @@ import pytest
 
 from actions import keys
 from actions.ask import Ask, Decision, DraftGiven
+from actions.case import consider
 from actions.catalogue._ends import moment
-from actions.compare import consider, decide
+from actions.compare import decide
 from actions.errors import ParamsRefused
 from actions.plan import RealmNow
 from actions.standing import Facts, KeySeen, Standing, TokenSeen

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actions.force import in_force
-from actions.standing import Facts, Known
+from actions.known import Known
+from actions.standing import Facts
 
 
 def told(blocked: bool, *realms: str) -> Facts:

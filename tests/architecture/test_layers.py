@@ -29,9 +29,9 @@ console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
 console.views.administering console.views.wide
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
-  console.views.effects
+  console.views.effects console.views.draft_rows
   console.pictures console.record console.chronicle console.forms console.troubles
-console.knocking console.proof
+console.knocking console.proof console.api.bodies
 console.admission
 console.views.loading console.api.errors console.api.strict console.access console.wording
   console.waiting console.world console.supervise console.pgmq console.pool console.redis_bell
@@ -56,6 +56,7 @@ actions.issue actions.deliver actions.reader actions.reconcile actions.ends
   actions.now actions.protect actions.reach actions.overview actions.records actions.blocklists actions.paused
 actions.naming
 actions.compare actions.outbox actions.objection actions.answer actions.read
+actions.case
 actions.spared actions.keyed actions.awaited actions.mended actions.timelines actions.forgotten
 actions.undoable actions.limits
 actions.ask
@@ -77,8 +78,8 @@ actions.catalogue._accounts
 actions.connectors._pg_*
 actions.connectors._pg_roles actions.connectors._http actions.channels._base
 actions.catalogue._* actions.connectors._*
-actions.keys actions.subjects actions.outcomes actions.heard
-actions.realm_names
+actions.keys actions.subjects actions.outcomes actions.heard actions.known
+actions.realm_names actions.translated
 console.settings
 console.limits console.rooms
 actions.states actions.errors actions.database actions.faults actions.sweeping actions.keyring

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import ends, finish, issue, keep, protect, subjects
+from actions import ends, finish, issue, keep, protect, subjects, translated
 from actions.answer import Answer
 from actions.ask import Ask
 from actions.errors import Refusal, SubjectRefused
@@ -126,7 +126,7 @@ def test_python_and_the_database_mean_the_same_ipv4(start: str, low: int, prefix
     still = inside.still()
     within = ipaddress.IPv6Address(int(ipaddress.IPv6Address(start)) | low >> 48)
     network = ipaddress.IPv6Network((within, prefix), strict=False)
-    meant = subjects.stands_for(network)
+    meant = translated.stands_for(network)
     row = still.rows(
         "SELECT means(%s::cidr)::text, width_floor(%s::cidr)", str(network), str(network)
     )
@@ -140,7 +140,7 @@ def test_python_and_the_database_mean_the_same_ipv4(start: str, low: int, prefix
 
 def test_all_that_stands_for_nothing_of_ipv4_means_nothing() -> None:
     for name in ("2001:db8::/32", "2600::/32", "fe80::1/128", "10.0.0.0/8"):
-        assert subjects.stands_for(ipaddress.ip_network(name)) is None
+        assert translated.stands_for(ipaddress.ip_network(name)) is None
 
 
 # What an admin lists.
