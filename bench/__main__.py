@@ -16,11 +16,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import click, drain, rates
+from bench import backlog, click, drain, rates
 from tests.console_process import running
 
-USUAL = {"rounds": 5, "seconds": 6, "clicks": 150, "effects": 20_000, "settled": 1_000_000}
-QUICK = {"rounds": 2, "seconds": 2, "clicks": 30, "effects": 1_000, "settled": 100_000}
+USUAL = {"rounds": 5, "seconds": 6, "clicks": 150, "effects": 20_000, "settled": 1_000_000,
+         "due": 1_000_000}  # fmt: skip
+QUICK = {
+    "rounds": 2,
+    "seconds": 2,
+    "clicks": 30,
+    "effects": 1_000,
+    "settled": 100_000,
+    "due": 50_000,
+}
 
 
 def main() -> int:
@@ -35,6 +43,8 @@ def main() -> int:
         measure_drain(given.effects)
     if given.settled:
         measure_sweep(given.settled)
+    if given.due:
+        measure_backlog(given.due)
     return 0
 
 
@@ -46,6 +56,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clicks", type=int, help="one at a time; 0: none (150)")
     parser.add_argument("--effects", type=int, help="due at once, to be drained; 0: none (20000)")
     parser.add_argument("--settled", type=int, help="effects that a sweep passes over (1000000)")
+    parser.add_argument("--due", type=int, help="effects that are due at once (1000000)")
     given = parser.parse_args()
     usual = QUICK if given.quick else {}
     for name, default in {**USUAL, **usual}.items():
@@ -98,6 +109,14 @@ def measure_sweep(settled: int) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         there, taken = drain.sweep(Path(made) / "home", settled)
     print(f"\na sweep with nothing due, beside {there:,} settled effects: median {taken:.2f} ms")
+
+
+def measure_backlog(due: int) -> None:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
+        found = backlog.measure(Path(made) / "home", due)
+    print(f"\n{found.due:,} effects due in {backlog.REALMS} realms; median of each question, in ms")
+    for name, taken in found.taken.items():
+        print(f"{taken:10.2f}  {name}")
 
 
 if __name__ == "__main__":

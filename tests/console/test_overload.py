@@ -195,7 +195,9 @@ def test_who_finds_no_place_is_told_at_once_and_a_place_that_is_left_is_taken() 
     thread = threading.Thread(target=lambda: waits.append(room.enter()), daemon=True)
     thread.start()
     eventually(lambda: room._waiting._value == 0, what="one waits")  # type: ignore[attr-defined]
+    begun = time.monotonic()
     assert not room.enter(), "there is no room for a second"
+    assert time.monotonic() - begun < 20, "and they are told at once, not when they lose patience"
     room.leave()
     thread.join(10)
     assert waits == [True]

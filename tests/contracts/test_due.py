@@ -16,6 +16,7 @@ from tests.contracts.inside import Still, ban
 LEASES = (
     "SELECT id FROM effect WHERE state = 'executing' AND lease_until < now() ORDER BY lease_until"
 )
+UNSEEN = "SELECT id FROM operation WHERE state = 'running' ORDER BY id LIMIT 100"
 SETTLED, DUE = 100_000, 20_000
 _numbers = itertools.count(1)
 
@@ -32,7 +33,7 @@ def crowded(still: Still) -> Iterator[psycopg.Connection]:
         own = {"operation_id": "1000000 + n", "subject_id": "1000000 + n"}
         state = f"CASE WHEN n <= {DUE} THEN 'ready' ELSE 'succeeded' END"
         copy(at, "effect", effect, {**own, "state": state, "run_at": "now() - interval '1 hour'"})
-        at.execute("ANALYZE effect")
+        at.execute("ANALYZE effect, operation")
         yield at
     with still.database() as at:
         at.execute("UPDATE effect SET run_at = now() + interval '1 year' WHERE id = %s", [effect])
@@ -71,7 +72,14 @@ def test_what_is_due_is_found_by_indexes_however_much_there_is(
     for line in steps.splitlines():
         if "effect_due" in line:
             assert float(line.split("rows=")[2].split()[0]) <= 1, "the board looks at the first"
-    for sql in (reconcile._DUE, LEASES):
+    first = crowded.execute(outbox._DUE, outbox._asked(1)).fetchone()
+    assert first is not None
+    given = {"effect": first[0], "realm": first[4], "lease": outbox.LEASE, "at_once": 8}
+    with crowded.transaction(force_rollback=True):
+        steps = plan(crowded, outbox._TAKE, given)
+    assert "Update on effect" in steps and "Seq Scan on effect" not in steps, steps
+    assert "effect_one_in_each_place_of_a_realm" in steps, steps
+    for sql in (reconcile._DUE, LEASES, UNSEEN):
         steps = plan(crowded, sql, [])
         assert "Index" in steps and "Seq Scan" not in steps, steps
     # Who waits behind a doubt of their lane is passed by.
