@@ -14,7 +14,7 @@ from django.http import HttpRequest
 
 from actions import history
 from actions.standing import Facts
-from actions.states import OperationState
+from actions.states import WAITING, OperationState
 from console import rooms
 
 LONGEST = 10.0
@@ -51,12 +51,15 @@ def for_reading(ready: Callable[[], bool], seconds: float) -> bool:
 
 
 def until_settled(told: Facts, seconds: float) -> Facts:
-    """The operation once it has settled, or as it is when the time, or the room to wait, is over."""
-    if not seconds or told["state"] in SETTLED or not _places.acquire(blocking=False):
+    """The operation once it has settled, or as it is when the time, or the room to wait, is over.
+
+    One that waits for a person is not waited for here: whoever filed many would fill the room.
+    """
+    if not seconds or told["state"] in SETTLED | WAITING or not _places.acquire(blocking=False):
         return told
     try:
         deadline = time.monotonic() + seconds
-        while told["state"] not in SETTLED and time.monotonic() < deadline:
+        while told["state"] not in SETTLED | WAITING and time.monotonic() < deadline:
             rooms.leave()
             time.sleep(EVERY)
             told = history.facts_of([told["id"]])[0]

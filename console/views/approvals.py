@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from actions import approve, history, inbox, keys, read, since
+from actions import approve, break_glass, history, inbox, keys, read, since
 from actions.approvals import needs_of
 from actions.errors import NotRecorded, Refusal
 from actions.issue import Who
@@ -51,6 +51,7 @@ def index(request: SignedIn) -> HttpResponse:
         "others": [_line(told, no.words, who) for told, no in found.others],
         "total": found.total,
         "last": [_decided(told) for told in inbox.decided_last(request.rights.sees)],
+        "glass": request.rights.reads_log or break_glass.may_open(request.user.pk),
         "rules": [_rule(rule) for rule in _rules()],
     }
     return render(request, "approvals.html", context)

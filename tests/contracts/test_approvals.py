@@ -327,6 +327,20 @@ def test_of_two_approvers_at_once_the_second_is_told(still: Still, waits: int) -
     assert decisions(still, waits) == [("li", "approve")]
 
 
+def test_one_person_who_decides_in_two_tabs_at_once_decides_once(still: Still, name: str) -> None:
+    from django.db import transaction
+
+    with rule(still, count=2):
+        operation = int(still.submit(ban(name)).operation["id"])
+    told = facts(still, operation)
+    with still.acting("web"), transaction.atomic():
+        first = _approved(still, told, "li")
+        second = still.meanwhile("web", lambda: _approved(still, told, "li"))
+        assert second.until_it_waits()
+    assert (first.disposition, second.result().disposition) == ("approved", "existing")
+    assert decisions(still, operation) == [("li", "approve")]
+
+
 def _approved(still: Still, told: dict[str, object], who: str):  # type: ignore[no-untyped-def]
     return approve.approve(
         still.who(who),
