@@ -432,6 +432,14 @@ def test_a_code_is_tried_five_times_and_for_an_hour(heard: Heard, still: Still) 
         at.execute("UPDATE notice_address SET wrong = 0, asked_at = asked_at - interval '61 minutes'"
                    " WHERE caller_id = %s", [still.caller("ana")])  # fmt: skip
     assert not confirm(still, "ana", code_of(still, "ana"))
+    # Both who counts the tries and who confirms say no, each by itself.
+    asked, wrong = still.rows(
+        "SELECT asked_at, wrong FROM notice_address WHERE caller_id = %s",
+        still.caller("ana"),
+    )[0]
+    assert wrong == 0
+    ana = still.caller("ana")
+    assert not still.value("SELECT confirm_notice_address(%s, %s)", ana, asked, role="web")
 
 
 def test_nobody_floods_somebody_elses_address(heard: Heard, still: Still) -> None:

@@ -242,6 +242,13 @@ MUTANTS = (
         (WHO + "test_a_code_is_tried_five_times_and_for_an_hour",),
     ),
     Mutant(
+        "address: nothing is confirmed after an hour",
+        HEARING,
+        "     AND asked_at > clock_timestamp() - interval '1 hour';\n",
+        "     ;\n",
+        (WHO + "test_a_code_is_tried_five_times_and_for_an_hour",),
+    ),
+    Mutant(
         "address: codes are not sent again and again",
         HEARING,
         ">= 10 THEN",
