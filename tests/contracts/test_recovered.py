@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from django.test import override_settings
 from actions import outbox, settle
 from actions.catalogue._base import Step
 from actions.connectors._base import Redo
+from actions.keeper import Keeper
 from actions.models import Attempt
-from actions.outcomes import Refused, Seen
+from actions.outcomes import Refused, Seen, Unknown
 from actions.timelines import confirmed
 from console import embedded
 from tests.contracts.inside import Still, refused
@@ -107,6 +108,25 @@ def test_nothing_is_taken_up_after_a_failover_until_somebody_says_how_much_was_l
     recovered(given.still, "--lag", "0s", *SAID)
     assert given.deliver(effect)
     assert given.of(effect) == "succeeded"
+
+
+def test_a_keeper_takes_nothing_back_and_settles_no_doubt_before_that(
+    given: World, networks: Callable[[], str]
+) -> None:
+    """That a call began may be missing, and so may be that it was made again."""
+    (_, held), (_, doubted) = given.one(networks()), given.one(networks())
+    given.claim(held)
+    given.settle(given.claim(doubted), Unknown("no answer"))
+    fail_over(given.still)
+    given.set(held, "lease_until = now() - interval '1 second'")
+    given.set(doubted, "doubt_until = now() - interval '1 second'")
+    with given.still.acting("worker"):
+        Keeper().sweep()
+    assert (given.of(held), given.of(doubted)) == ("executing", "in_doubt")
+    recovered(given.still, "--lag", "30s", *SAID)
+    for effect in (held, doubted):
+        given.set(effect, "doubt_until = now()")
+    given.reconcile()
 
 
 def test_what_may_have_been_sent_is_found_to_be_there_and_not_sent_again(

@@ -9,6 +9,11 @@ OUTBOX = "actions/outbox.py"
 SETTLE = "actions/settle.py"
 RECOVER = "actions/recover.py"
 TIMELINE = "actions/sql/timeline.sql"
+BOUNDED = "tests/contracts/test_bounded.py::"
+CLOCKS = (
+    "tests/faults/test_clocks.py::"
+    "test_who_signed_in_where_the_clock_is_wrong_is_signed_in_for_eight_hours_and_no_more"
+)
 SENT = RECOVERED + "test_what_may_have_been_sent_is_found_to_be_there_and_not_sent_again"
 FENCE = RECOVERED + "test_who_was_given_a_fence_that_the_database_forgot_"
 
@@ -99,5 +104,47 @@ MUTANTS = (
         "        Exists(Attempt.objects.filter(id=attempt.id)),\n",
         "",
         (FENCE + "settles_nothing",),
+    ),
+    Mutant(
+        "failover: a keeper takes nothing back before it is confirmed",
+        "actions/keeper.py",
+        "        if not self._confirmed:\n            return\n",
+        "",
+        (RECOVERED + "test_a_keeper_takes_nothing_back_and_settles_no_doubt_before_that",),
+    ),
+    Mutant(
+        "failover: a keeper settles no doubt before it is confirmed",
+        "actions/keeper.py",
+        "        if not self._confirmed:\n            self.hands",
+        "        if False:\n            self.hands",
+        (RECOVERED + "test_a_keeper_takes_nothing_back_and_settles_no_doubt_before_that",),
+    ),
+    Mutant(
+        "lines: a silent database is given up",
+        "actions/bounded.py",
+        "return super().wait(gen, interval, ANSWERS_WITHIN)",
+        "return super().wait(gen, interval)",
+        (BOUNDED + "test_a_statement_that_is_not_answered_is_given_up_with_its_line",),
+    ),
+    Mutant(
+        "lines: what was given up is not used again",
+        "actions/bounded.py",
+        "            self.close()\n",
+        "",
+        (BOUNDED + "test_a_statement_that_is_not_answered_is_given_up_with_its_line",),
+    ),
+    Mutant(
+        "clocks: a session begins by the database's clock",
+        "console/sessions.py",
+        "        made.expire_date = Now() + timedelta(seconds=self.get_expiry_age())\n",
+        "",
+        (CLOCKS,),
+    ),
+    Mutant(
+        "clocks: a session ends by the database's clock",
+        "console/sessions.py",
+        "expire_date__gt=Now()",
+        "expire_date__gt=__import__('django.utils.timezone', fromlist=['now']).now()",
+        (CLOCKS,),
     ),
 )
