@@ -18,7 +18,7 @@ from tests.chaos.checker import violations
 from tests.chaos.scene import Scene
 from tests.console_process import Api, eventually
 from tests.faults.cluster import copied, over_a_line
-from tests.faults.world import CLASSES, LOADED, World, downstream
+from tests.faults.world import CLASSES, LOADED, UNHURRIED, World, downstream
 
 SIZE = 192
 """Megabytes: what a new cluster takes, and some."""
@@ -62,7 +62,7 @@ def test_what_cannot_be_written_is_not_run_and_all_goes_on_once_there_is_room(
         world = World(far, outside)
         for redo in CLASSES:
             world.add_realm(redo, f"down-{redo}")
-        with world.keeper():
+        with world.keeper(**UNHURRIED):
             api = far.api()
             world.settled(world.ban("10.70.0.1"))
             ballast = fill(disk)

@@ -24,7 +24,7 @@ from tests.faults.beside import Line, keeper, line_to_database, web, worker
 from tests.faults.brokers import broker
 from tests.faults.cluster import copied
 from tests.faults.test_keeper_killed import stands_still
-from tests.faults.world import CLASSES, LOADED, SHORT, World, add_realm, downstream
+from tests.faults.world import CLASSES, LOADED, UNHURRIED, World, add_realm, downstream
 
 OPEN = """
 SELECT (SELECT count(*) FROM operation WHERE state IN ('approved', 'running'))
@@ -110,6 +110,7 @@ def realms_at(home: Console, port: int) -> Iterator[None]:
     yield
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_lines_cut_one_by_one_and_mended_in_another_order_lose_and_double_nothing(
     prepared: Path, tmp_path: Path, outside: Path, seed: int
@@ -129,8 +130,8 @@ def test_lines_cut_one_by_one_and_mended_in_another_order_lose_and_double_nothin
         stack.enter_context(realms_at(console, lines["downstream"].port))
         rings = {"BROKER_URL": f"redis://127.0.0.1:{lines['broker'].port}/0"}
         console.url = stack.enter_context(web(tmp_path / "web", **LOADED))
-        stack.enter_context(keeper(tmp_path / "keeper", **SHORT, **rings))
-        stack.enter_context(worker(tmp_path / "worker", **SHORT, **rings))
+        stack.enter_context(keeper(tmp_path / "keeper", **UNHURRIED, **rings))
+        stack.enter_context(worker(tmp_path / "worker", **UNHURRIED, **rings))
         with asking(console.api(), 3) as some:
             for names in (chance.sample(sorted(lines), 5), chance.sample(sorted(lines), 5)):
                 for name in names:
@@ -146,6 +147,7 @@ def _some_time(chance: random.Random) -> None:
     time.sleep(chance.uniform(0.2, 1.2))
 
 
+@pytest.mark.timeout(400)
 def test_backends_ended_at_random_lose_and_double_nothing(
     prepared: Path, tmp_path: Path, outside: Path
 ) -> None:
@@ -155,7 +157,7 @@ def test_backends_ended_at_random_lose_and_double_nothing(
         stack.enter_context(realms_at(console, int((outside / "port").read_text())))
         console.url = stack.enter_context(web(console.home, **LOADED))
         for _ in range(2):
-            stack.enter_context(keeper(console.home, **SHORT))
+            stack.enter_context(keeper(console.home, **UNHURRIED))
         with asking(console.api(), 3) as some, console.database("superuser") as at:
             for _ in range(40):
                 ended = at.execute(
@@ -184,7 +186,7 @@ def test_a_keeper_that_does_not_hear_that_it_was_written_sends_nothing_twice(
         world = World(console, outside)
         ref = world.ban("10.81.0.1")
         halt = {"PAUSE_AT": f"deliver.{point}", "KEEPER_HANDS": "1"}
-        keeping = stack.enter_context(keeper(tmp_path / "keeper", **SHORT, **halt))
+        keeping = stack.enter_context(keeper(tmp_path / "keeper", **UNHURRIED, **halt))
         eventually(lambda: stands_still(keeping), 60, f"it is about to write {COMMITS[point]}")
         line.lose = "commit"
         os.kill(keeping.pid, signal.SIGCONT)

@@ -21,6 +21,9 @@ LOADED = {"STEADYHAND_CONNECTORS": "tests.faults.systems"}
 SHORT = {"LEASE_SECONDS": "3", **LOADED}
 """Longer than a call, and no longer."""
 
+UNHURRIED = {"LEASE_SECONDS": "15", **LOADED}
+"""For storms: a busy machine needs longer than a call for what comes before and after it."""
+
 _REALM = """
 WITH made AS (INSERT INTO realm (id, name, title, connector, version, enabled)
        VALUES (gen_random_uuid(), %s, %s, %s, 1, true) RETURNING id),
