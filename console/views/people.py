@@ -168,5 +168,7 @@ def member(request: SignedIn, username: str) -> HttpResponse:
     back = reverse("person", args=[username])
     if request.POST.get("from") == "group":
         back = f"/groups/{quote(group)}"
+    if not group:  # nothing was chosen
+        return redirect(back)
     deed = administer.set_member
     return press(request, back, lambda: deed(request.user.pk, account.id, group, inside))

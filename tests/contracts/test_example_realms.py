@@ -111,3 +111,36 @@ def test_rights_on_an_action_that_were_taken_away_are_not_given_again(at: Cursor
     world.sync_catalogue()
     world.ensure_places([replace(PLACE, name="example-db-2")])
     assert may_ask(at, "rotate-secret") == set()
+
+
+def _held(at: CursorWrapper, codename: str) -> set[str]:
+    """The groups that hold a right, on whatever."""
+    at.execute(
+        "SELECT a.name FROM auth_group a JOIN (SELECT group_id, permission_id FROM auth_group_permissions"
+        " UNION SELECT group_id, permission_id FROM entry_group_grant UNION"
+        " SELECT group_id, permission_id FROM realm_group_grant) g ON g.group_id = a.id"
+        " JOIN auth_permission p ON p.id = g.permission_id WHERE p.codename = %s",
+        [codename],
+    )
+    return {name for (name,) in at.fetchall()}
+
+
+def test_a_home_from_before_anybody_administered_gets_an_admin_and_approvers_once(
+    at: CursorWrapper,
+) -> None:
+    at.execute("ALTER TABLE auth_group_permissions DISABLE TRIGGER USER")
+    at.execute("DELETE FROM auth_group_permissions")
+    at.execute(
+        "DELETE FROM entry_group_grant USING auth_permission p"
+        " WHERE p.id = permission_id AND p.codename = 'approve_entry'"
+    )
+    world.ensure_administered()
+    assert _held(at, "administer") == {"admins"}
+    assert _held(at, "read_log") == {"admins", "auditors"}
+    assert "approvers" in _held(at, "approve_entry") & _held(at, "approve_realm")
+    at.execute(
+        "DELETE FROM entry_group_grant USING auth_permission p"
+        " WHERE p.id = permission_id AND p.codename = 'approve_entry'"
+    )
+    world.ensure_administered()
+    assert _held(at, "approve_entry") == set()

@@ -75,6 +75,10 @@ with transaction.atomic():
                     differ.append([caller.username, right, str(row), told, mine])
         rights = policy.rights(caller.id)
         for kind, right in RIGHTS:
+            if set(rights.sees.realms if right == "see_realm" else getattr(rights, TOLD[right])) - {
+                row.name for row in rows[kind]
+            }:
+                differ.append([caller.username, right, "more than there is"])
             for row in rows[kind]:
                 names = rights.sees.realms if right == "see_realm" else getattr(rights, TOLD[right])
                 if (row.name in names) != theirs.has_perm(caller, f"actions.{right}", row):

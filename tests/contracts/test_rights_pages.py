@@ -140,6 +140,8 @@ def test_a_group_is_made_filled_and_given_rights(still: Still, sam: Person) -> N
     assert sam.post(f"/people/{name}/member", group=group, member="no").status_code == 303
     with still.acting("web"):
         assert pat.get("/actions/ban-network").status_code == 404
+    unchosen = sam.post(f"/people/{name}/member", group="", member="yes")
+    assert (unchosen.status_code, unchosen["Location"]) == (302, f"/people/{name}")
     assert sam.post("/groups/new", name="../x").status_code == 422
     assert sam.get("/groups/no-such-group").status_code == 404
     assert sam.post("/groups/no-such-group/rights", **form, right="see").status_code == 404

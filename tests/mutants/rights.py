@@ -261,6 +261,7 @@ MUTANTS = (
         "    if seen.hidden:\n",
         "    if False:\n",
         (SIGHT + "test_no_verb_reaches_it",),
+        raises="actions.errors.NotRecorded",
     ),
     Mutant(
         "no draft is shown of a realm that may not be asked",
