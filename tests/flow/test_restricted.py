@@ -301,6 +301,8 @@ def test_what_it_asked_for_is_told_without_its_reason_and_is_enough_for_others(
     assert {a["incident"] for a in first["arrivals"]} == {None}
     assert {a["key"] for a in first["arrivals"]} == {None}
     # Its members are told all of it, and their own keys.
+    repeated = dana.ban(secret.network).json()["operation"]
+    assert repeated["reason"] == f"because of {secret.word}"
     mine = dana.get(f"/operations/{secret.operation}").json()
     assert mine["operation"]["reason"] == f"because of {secret.word}"
     assert mine["operation"]["incidents"] == [secret.ref]
