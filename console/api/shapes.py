@@ -167,7 +167,7 @@ def _approvals(facts: Facts, *, may_see: bool) -> dict[str, object]:
                 "by": d["by"],
                 "decision": d["decision"],
                 "at": _utc(d["at"]),
-                "reason": d["reason"] if may_see else None,
+                "reason": d["reason"] if may_see and facts["reason"] is not None else None,
             }
             for d in facts["decisions"]
         ],

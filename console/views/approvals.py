@@ -8,7 +8,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from actions import approve, break_glass, history, inbox, keys, read, since
+from actions import approve, break_glass, history, inbox, keys, read, sight, since
 from actions.approvals import needs_of
 from actions.errors import NotRecorded, Refusal
 from actions.issue import Who
@@ -86,7 +86,8 @@ def _decisions(told: Facts) -> list[dict[str, object]]:
             "did": "approved" if d["decision"] == "approve" else "declined",
             "tone": "done" if d["decision"] == "approve" else "refused",
             "at": wording.moment(d["at"]),
-            "reason": d["reason"],
+            # Who may not know why it was asked for is not told it by who decided either.
+            "reason": wording.NOT_SHOWN if told["reason"] is None else d["reason"],
         }
         for d in told["decisions"]
     ]
@@ -121,7 +122,7 @@ def show(request: SignedIn, ref: str) -> HttpResponse:
 
 
 def _visible(request: SignedIn, ref: str) -> Facts:
-    told = history.by_ref(ref, request.rights.sees)
+    told = sight.unveil_one(history.by_ref(ref, request.rights.sees), request.user.pk)
     if told is None or not told["approvals"]:
         raise Http404
     return told
@@ -168,7 +169,7 @@ def _rows(told: Facts) -> list[tuple[str, object]]:
         ("To undo", preview.undo),
         ("Can happen twice", preview.twice),
         ("Asked by", f"{told['requested_by']}, by {told['via']}, at {wording.clock(told['requested_at'])}"),
-        ("Reason", told["reason"]),
+        ("Reason", wording.reason(told)),
         ("Incident", ", ".join(f"INC-{n}" for n in told["incidents"]) or "None"),
         ("Needs", f"{needs_of(told['approvals']).words}, until {wording.clock(told['approve_by'])}"
                   if told["approve_by"] else needs_of(told["approvals"]).words),

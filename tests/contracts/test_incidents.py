@@ -131,8 +131,11 @@ def test_a_hand_over_pressed_twice_is_one_and_names_the_new_lead(still: Still) -
     assert code(no) == "key_reused"
 
 
-def test_of_two_hand_overs_at_once_the_second_is_told_who_leads_now(still: Still) -> None:
+def test_of_two_hand_overs_at_once_the_second_is_told_who_leads_now(
+    still: Still, chief: uuid.UUID
+) -> None:
     incident = opened(still)
+    ada = str(still.value("SELECT username FROM caller WHERE id = %s", chief))
 
     def to(name: str) -> Callable[[], Told]:
         wanted = Change(lead=name, version=1)
@@ -141,7 +144,7 @@ def test_of_two_hand_overs_at_once_the_second_is_told_who_leads_now(still: Still
 
     with still.acting("web"), transaction.atomic():
         assert to("raj")().changed
-        second = still.meanwhile("web", to("sam"))
+        second = still.meanwhile("web", to(ada))
         assert second.until_it_waits()
     with pytest.raises(Refusal) as told:
         second.result()

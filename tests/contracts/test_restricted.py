@@ -19,7 +19,7 @@ class Door(httpx.BaseTransport):
     """Pages and API as the web process answers them, without one."""
 
     def __init__(self, still: Still) -> None:
-        self.still, self.inner = still, httpx.WSGITransport(app=wsgi.application)
+        self.still, self.inner = still, httpx.WSGITransport(app=wsgi._by_address)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with self.still.acting("web"):

@@ -83,7 +83,8 @@ def _pytest(root: Path, tests: Iterable[str], home: Path | None) -> dict[str, st
     """What each test came to: "passed", or how it failed. An error before it began is "error: …"."""
     report = root / "report.xml"
     command = [
-        *(sys.executable, "-m", "pytest", "-p", "pytest_timeout", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", "-p", "pytest_timeout", "-p", "xdist.plugin"),
+        *("-p", "no:cacheprovider"),
         *(f"--timeout={LONGEST}", "-q", f"--junitxml={report}", *tests),
     ]
     process = subprocess.Popen(
