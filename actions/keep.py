@@ -13,13 +13,13 @@ from actions.standing import Facts
 from actions.states import OperationState
 
 # A list is in force at a firewall once that has pulled it: until then nobody is cut off by it yet. Who
-# pulled within the hour is one that pulls; people only look.
+# pulled thrice within the hour is one that pulls; people only look.
 _NOT_PULLED = """
 SELECT coalesce(string_agg(x.consumer, ', ' ORDER BY x.consumer), '') FROM (
   SELECT p.consumer, max(p.at) AS last FROM pull p LEFT JOIN caller c ON c.id = p.caller_id
     JOIN blocklist_entry e ON e.list = p.list AND e.blocked AND e.network = %(name)s::cidr
    WHERE p.at > clock_timestamp() - interval '1 hour' AND (c.id IS NULL OR c.kind <> 'person')
-   GROUP BY p.consumer) x
+   GROUP BY p.consumer HAVING count(*) > 2) x
  WHERE x.last < %(since)s::timestamptz
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
-from ninja import Router
+from ninja import Query, Router
 
 from actions import history, keep, keys
 from actions.act import NO_OPERATION
@@ -25,7 +27,9 @@ _PROXIED = (
 
 
 @router.get("/{ref}/keep", summary="The next link of the chain that shows a new connection")
-def link(request: HttpRequest, ref: str) -> HttpResponse:
+def link(
+    request: HttpRequest, ref: str, given: Annotated[str, Query(alias="proof")] = ""
+) -> HttpResponse:
     """Each answer closes its connection. With the link of none left, POST it to keep the ban."""
     caller = principal(request, "read").caller.id
     told = history.by_ref(ref, rights(caller).sees)
@@ -36,7 +40,7 @@ def link(request: HttpRequest, ref: str) -> HttpResponse:
     own = told["requested_by_id"] == str(caller)
     if no := keep.why_not(told, timezone.now(), own=own):
         return proof.closing(problem(no.status, no.code, no.message, disposition="refused"))
-    at = proof.read(request.GET.get("proof", ""), ref, caller)
+    at = proof.read(given, ref, caller)
     body = {"proof": proof.link(ref, caller, at), "left": max(0, proof.LINKS - at - 1)}
     return proof.closing(JsonResponse(body))
 

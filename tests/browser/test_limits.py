@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import Sit
 from tests.console_process import Api, Console
-from tests.contracts.limits import loopback_is_like_any_other, seated
+from tests.contracts.limits import everybody_pulls, loopback_is_like_any_other, seated
 
 RUN = "form#run button"
 
@@ -42,7 +42,9 @@ def test_a_responder_keeps_a_ban_of_her_own_address_by_a_new_connection(
         ana.read()
         page.click(RUN)
         page.wait_for_url("**/operations/*")
-        page.click("text=I can still come in: keep it", timeout=60_000)
+        expect(page.locator("text=I can still come in: keep it")).to_be_visible(timeout=60_000)
+        everybody_pulls(console)
+        page.click("text=I can still come in: keep it")
         expect(page.locator("h1")).to_have_text("You came in by a new connection")
         page.click("#keep")
         page.wait_for_url("**/operations/op_*")

@@ -109,3 +109,12 @@ def loopback_is_like_any_other(console: Console) -> Iterator[None]:
                 " WHERE id = ANY(%s)",
                 [[number for (number,) in held]],
             )
+
+
+def everybody_pulls(console: Console) -> None:
+    """Whoever pulled a list before pulls it now."""
+    with console.database() as at:
+        at.execute(
+            "INSERT INTO pull (list, consumer, caller_id, at, etag, entries)"
+            " SELECT DISTINCT list, consumer, caller_id, clock_timestamp(), '', 0 FROM pull"
+        )

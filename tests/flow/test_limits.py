@@ -19,6 +19,7 @@ from tests.contracts.limits import (
     NO_NETWORK,
     NOT_TEXT,
     TOO_WIDE,
+    everybody_pulls,
     limit,
     loopback_is_like_any_other,
     protected,
@@ -280,6 +281,7 @@ def test_a_ban_of_ones_own_address_is_kept_only_by_a_new_connection(
         own = "127.0.0.1"
         problem(runbook.ask("ban-network", own, {"until": None}), 403, "own_address")
         told = runbook.ban(own, "15m", wait=10).json()["operation"]
+        everybody_pulls(console)
         path = f"/api/v1/operations/{told['ref']}/keep"
         send = {"headers": {"Idempotency-Key": uuid.uuid4().hex}}
         problem(runbook.http.post(path, json={}, **send), 409, "new_connection")
@@ -318,6 +320,7 @@ def test_a_person_is_led_over_new_connections_to_keep_a_ban(
         shown = responder.http.get
         eventually(lambda: "keep it" in shown(where).text, what="it can be kept")
         page = shown(where).text
+        everybody_pulls(console)
         assert "It ends by itself at" in page
         at, hops = f"{where}/keep", 0
         while (answer := responder.http.get(at)).status_code == 302:
