@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test faults check mutants chaos bench e2e lock clean chromium brokers clocks
+.PHONY: help run test faults machine check mutants chaos bench e2e lock clean chromium brokers clocks
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -19,18 +19,22 @@ help: ## Show what can be made
 run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYHAND_HOME)
 	@exec $(PY) -m console.run --under-make
 
-# What kills and halts many processes, one after another, takes minutes: a target of its own.
+# What kills and halts many processes, one after another, takes minutes: a target of its own. And what
+# mounts a disk or makes a network of its own needs root on a machine that allows it: another.
 LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py \
-	tests/faults/test_sick_systems.py tests/faults/test_failover.py tests/faults/test_partition.py \
-	tests/faults/test_disk_full.py tests/faults/test_clocks.py tests/faults/test_links.py \
-	tests/faults/test_random_chaos.py
+	tests/faults/test_sick_systems.py tests/faults/test_failover.py tests/faults/test_clocks.py \
+	tests/faults/test_links.py tests/faults/test_random_chaos.py
+MACHINE := tests/faults/test_partition.py tests/faults/test_disk_full.py
 
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
-	$(PY) -m pytest -n 2 --dist loadgroup $(LONG:%=--ignore=%)
+	$(PY) -m pytest -n 2 --dist loadgroup $(patsubst %,--ignore=%,$(LONG) $(MACHINE))
 
 faults: $(DEV) brokers clocks ## Run the long tests: redo classes, brokers, databases, clocks, chaos
 	$(PY) -m pytest $(LONG)
+
+machine: $(DEV) ## Run what needs root: a full disk, a database behind a cut network
+	$(PY) -m pytest $(MACHINE)
 
 e2e: $(DEV) chromium ## Run the browser tests alone
 	$(PY) -m pytest tests/browser
