@@ -121,7 +121,7 @@ def test_a_draft_is_made_and_shown_to_nobody_who_may_not(
                 prepare.prepare(Who(caller=kim.id), place.ask("suspend-account", name))
         made = prepare.prepare(still.who(), place.ask("suspend-account", alice)).draft
         with pytest.raises(NotFound):
-            prepare.revisit(Who(caller=kim.id), prepare.find(made.id))
+            prepare.revisit(Who(caller=kim.id), prepare.find(made.id, lambda: kim.id))
     assert kim.get(f"/drafts/{made.id}").status_code == 404
     assert kim.person.get(f"/drafts/{made.id}").status_code == 404
     form = "/actions/suspend-account/new"

@@ -72,9 +72,11 @@ def test_a_draft_is_not_confirmed_without_the_right(
         made = prepare.prepare(jo.browser, ban(name)).draft
         LOSSES[loss](jo)
         with pytest.raises((NotFound, Unauthenticated)):
-            prepare.revisit(jo.browser, prepare.find(made.id))
+            prepare.revisit(jo.browser, prepare.find(made.id, lambda: jo.id))
         try:
-            told = issue.submit(jo.browser, prepare.ask_of(prepare.find(made.id), "api"))
+            told = issue.submit(
+                jo.browser, prepare.ask_of(prepare.find(made.id, lambda: jo.id), "api")
+            )
         except Unauthenticated:
             assert loss == "the account"
         else:
