@@ -137,7 +137,7 @@ def test_nothing_ends_after_the_database_s_clock_jumped_until_an_admin_says_go(
             eventually(lambda: console.value(beat) >= 1, what="the keeper has looked at the clock")
             clock.write_text("+2h")
             held = "SELECT count(*) FROM ends_hold WHERE released_at IS NULL"
-            eventually(lambda: console.value(held) == 1, what="the keeper noticed")
+            eventually(lambda: console.value(held) == 1, 60, "the keeper noticed")
             # Its hour is over by that clock; another ban is carried out, and this one is not ended.
             other = api.ban("10.73.0.2", wait=10).json()["operation"]["ref"]
             assert api.settled(other)["operation"]["state"] == "succeeded"

@@ -121,7 +121,7 @@ def test_what_a_standby_that_lagged_forgot_is_read_before_it_is_sent_again(
         given.fail_over()
         with world.keeper():
             held = "SELECT count(*) FROM timeline WHERE confirmed_at IS NULL"
-            eventually(lambda: console.value(held) == 1, what="a keeper notices")
+            eventually(lambda: console.value(held) == 1, 90, "a keeper notices")
             eventually(lambda: _readyz(console) == "held", what="it says so")
             assert set(world.states(due_ref).values()) == {"ready"}
             assert "Nothing was changed." in _said(world, "--lag", "30s")

@@ -76,8 +76,8 @@ MUTANTS = (
     Mutant(
         "settle: a doubt of its own",
         SETTLE,
-        "state=EffectState.IN_DOUBT, attempts=attempt.number",
-        "state=EffectState.IN_DOUBT",
+        "        attempts=attempt.number,\n",
+        "",
         (EFFECTS + "test_a_late_yes_decides_its_own_doubt_and_no_other",),
     ),
     Mutant(

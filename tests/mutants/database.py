@@ -341,8 +341,8 @@ MUTANTS = (
     Mutant(
         "a worker issues nothing",
         GRANTS,
-        "GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;",
-        "GRANT EXECUTE ON FUNCTION issue, issue_end, log_append, erase_values TO steadyhand_worker;",
+        "GRANT EXECUTE ON FUNCTION issue_end, cancel_unsent,",
+        "GRANT EXECUTE ON FUNCTION issue, issue_end, cancel_unsent,",
         (
             ROLES + "test_a_worker_cannot_issue",
             ROLES + "test_each_role_executes_only_the_functions_that_it_needs[worker]",

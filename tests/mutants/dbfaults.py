@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 RECOVERED = "tests/contracts/test_recovered.py::"
-OUTBOX = "actions/outbox.py"
 SETTLE = "actions/settle.py"
 RECOVER = "actions/recover.py"
 TIMELINE = "actions/sql/timeline.sql"
@@ -30,16 +29,16 @@ MUTANTS = (
     ),
     Mutant(
         "failover: what may have been sent is not taken up unread",
-        OUTBOX,
-        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
-        "due.filter(~forgotten.ASKED_ANEW)",
+        "actions/forgotten.py",
+        "a.outcome = '{FORGOTTEN}')",
+        "a.outcome = 'none such')",
         (SENT,),
     ),
     Mutant(
         "failover: what is asked for anew is read first",
-        OUTBOX,
-        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
-        "due.filter(~forgotten.MARKED)",
+        "actions/forgotten.py",
+        "AND NOT (e.attempts = 0 AND",
+        "AND NOT (false AND",
         (RECOVERED + "test_what_was_lost_altogether_and_is_asked_for_again_is_read_first",),
     ),
     Mutant(
