@@ -51,9 +51,11 @@ class Doubt:
     overtaken: bool = False  # a later generation has the lane: it is only read
 
 
-# Ids first: every sweep asks this, and mostly there is nothing.
+# Ids first: every sweep asks this, and mostly there is nothing. After a failover a doubt may be older than
+# the last call, and is not settled before it was said how much was lost.
 _DUE = """
 SELECT id FROM effect WHERE state = 'in_doubt' AND doubt_until <= statement_timestamp()
+   AND (SELECT timeline_confirmed())
  ORDER BY doubt_until LIMIT 100
 """
 _WHOLE = Effect.objects.select_related("realm", "subject", "operation__subject")

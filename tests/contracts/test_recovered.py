@@ -122,6 +122,7 @@ def test_a_keeper_takes_nothing_back_and_settles_no_doubt_before_that(
     given.set(doubted, "doubt_until = now() - interval '1 second'")
     with given.still.acting("worker"):
         Keeper().sweep()
+    given.reconcile()
     assert (given.of(held), given.of(doubted)) == ("executing", "in_doubt")
     recovered(given.still, "--lag", "30s", *SAID)
     for effect in (held, doubted):
@@ -229,7 +230,8 @@ def test_what_can_neither_be_read_nor_sent_twice_is_put_to_a_person(
 
 
 def test_what_was_asked_for_afterwards_was_not_sent_before(alone: Still, name: str) -> None:
-    with world(alone, Redo.NEVER) as given:
+    """Not what is due, nor what waits for it."""
+    with world(alone, Redo.NEVER, shape=TWO) as given:
         fail_over(alone)
         _, effect = given.one(name)
         assert "0 are read" in recovered(alone, "--lag", "30s", *SAID)

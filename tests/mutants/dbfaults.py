@@ -113,9 +113,9 @@ MUTANTS = (
     ),
     Mutant(
         "failover: a keeper settles no doubt before it is confirmed",
-        "actions/keeper.py",
-        "        if not self._confirmed:\n            self.hands",
-        "        if False:\n            self.hands",
+        "actions/reconcile.py",
+        "   AND (SELECT timeline_confirmed())\n",
+        "",
         (RECOVERED + "test_a_keeper_takes_nothing_back_and_settles_no_doubt_before_that",),
     ),
     Mutant(
