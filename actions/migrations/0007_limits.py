@@ -57,7 +57,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 'db_table': 'protected_subject',
-                'permissions': [('administer', 'May administer the console')],
                 'default_permissions': (),
             },
         ),

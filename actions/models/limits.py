@@ -54,7 +54,6 @@ class ProtectedSubject(models.Model):
     class Meta:
         db_table = "protected_subject"
         default_permissions = ()
-        permissions = [("administer", "May administer the console")]
         constraints = [
             models.UniqueConstraint(
                 fields=["kind", "name", "level", "source", "found_by"],

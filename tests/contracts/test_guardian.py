@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from actions.policy import CONSOLE_WIDE, RIGHTS
 from tests.contracts.inside import Still
 
 # Everything is granted inside one transaction that is taken back at the end.
@@ -161,3 +162,13 @@ def test_no_right_is_granted_on_all_by_accident(still: Still, table: str, rule: 
     with still.database() as owner, pytest.raises(psycopg.Error) as refused:
         owner.execute(f"INSERT INTO {table}")
     assert refused.value.diag.constraint_name == rule
+
+
+def test_each_right_is_one_row_whichever_model_declares_it(still: Still) -> None:
+    """Declared on two models it is two, and what a page shows as held is neither one nor the other."""
+    twice = still.rows(
+        "SELECT p.codename FROM auth_permission p JOIN django_content_type t ON t.id = p.content_type_id"
+        " WHERE t.app_label = 'actions' AND p.codename = ANY(%s) GROUP BY 1 HAVING count(*) > 1",
+        [*CONSOLE_WIDE, *(f"{right}_{kind}" for right in RIGHTS for kind in ("entry", "realm"))],
+    )
+    assert twice == []
