@@ -79,12 +79,13 @@ EFFECT_MOVES = (
     Move(_E.BLOCKED, _E.READY, "the step before it succeeded"),
     Move(_E.BLOCKED, _E.CANCELLED, "the step before it failed, or its operation ended"),
     Move(_E.READY, _E.EXECUTING, "a worker claims it"),
-    Move(_E.READY, _E.IN_DOUBT, "its turn comes, and a failover may have lost that it was sent"),
+    Move(
+        _E.READY, _E.IN_DOUBT, "a failover may have lost that it was sent; or superseded, once sent"
+    ),
     Move(_E.READY, _E.CANCELLED, "its operation was superseded, cancelled or expired"),
     Move(
-        _E.READY, _E.IN_DOUBT, "its operation was superseded, and an earlier call may have arrived"
+        _E.READY, _E.PARKED, "superseded, once sent, while another of its lane is under way there"
     ),
-    Move(_E.READY, _E.PARKED, "so too, and another effect of its lane is under way in its realm"),
     Move(_E.EXECUTING, _E.SUCCEEDED, "the system answered that it is so"),
     Move(_E.EXECUTING, _E.FAILED, "the system refused for good"),
     Move(_E.EXECUTING, _E.READY, "refused for now, or the lease ran out before the call"),
