@@ -73,7 +73,6 @@ def page_context(request: HttpRequest) -> dict[str, object]:
         "can_ask": bool(has.asks),
         "can_look_on": has.administers or has.reads_log,
         "can_give_rights": has.gives_rights,
-        "can_administer": has.administers,
         "break_glass": getattr(request, "break_glass", None),
     }
 

@@ -44,8 +44,9 @@ class ProtectForm(forms.Form):
 @page
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: SignedIn) -> HttpResponse:
-    """All that is protected, and the form to add to it; sent twice, it is added once."""
-    must(request.rights.administers)
+    """All that is protected; for admins the form to add to it, which adds once, however often it is sent."""
+    writes = request.rights.administers
+    must(writes or (request.rights.reads_log and request.method != "POST"))
     form = ProtectForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
@@ -58,7 +59,11 @@ def index(request: SignedIn) -> HttpResponse:
         except Refusal as refusal:
             field = "name" if isinstance(refusal, SubjectRefused) else "reason"
             form.add_error(field, refusal.message)
-    context = {"form": form, "rows": [_row(entry) for entry in protect.listed()]}
+    context = {
+        "form": form,
+        "writes": writes,
+        "rows": [_row(entry) for entry in protect.listed()],
+    }
     return render(request, "protected.html", context, status=422 if form.errors else 200)
 
 
