@@ -185,6 +185,7 @@ def moment(still: Still, operation: int, column: str) -> datetime:
 
 def test_the_time_to_keep_it_counts_from_the_approval(still: Still, twice: str) -> None:
     operation = own(still, twice)
+    assert facts(still, operation)["keep_by"] is None
     early = kept(still, facts(still, operation)["ref"])
     assert (early.code, "after that" in early.message) == ("not_in_force", True)
     age(still, operation, "10 minutes")
