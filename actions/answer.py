@@ -192,6 +192,7 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
         "verified_at": None,
         "ended_at": None,
         "end_note": "",
+        "keep_for": decision.keep_for,
         "keep_by": _keep_by(decision, written),
         "kept_at": None,
         "arrivals": 1,
@@ -206,7 +207,9 @@ def _new_facts(ask: Ask, seen: Standing, decision: Decision, written: Written) -
 
 
 def _keep_by(decision: Decision, written: Written) -> str | None:
-    return moment(written.at + timedelta(seconds=decision.keep_for)) if decision.keep_for else None
+    if not decision.keep_for or decision.waits:
+        return None
+    return moment(written.at + timedelta(seconds=decision.keep_for))
 
 
 def _new_approvals(decision: Decision, made: Plan, written: Written) -> Facts:

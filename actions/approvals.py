@@ -22,6 +22,7 @@ class Rule:
     id: int
     count: int
     minutes: int
+    protected: bool = False  # only for what asks twice, where no other rule applies
 
 
 def rules_of(text: str) -> tuple[Rule, ...]:
@@ -71,9 +72,14 @@ class Needs:
         return " and ".join(need.words for need in self.each)
 
 
-def needs(rules: Iterable[Rule], subject: Subject, realms: Collection[str]) -> Needs:
+def needs(
+    rules: Iterable[Rule], subject: Subject, realms: Collection[str], asks_twice: bool
+) -> Needs:
     """What `rules`, which are those of an action, ask for of this subject in these realms."""
-    found = [rule for rule in rules if _applies(rule, subject, realms)]
+    applying = [rule for rule in rules if _applies(rule, subject, realms)]
+    found = [rule for rule in applying if not rule.protected]
+    if asks_twice and not found:
+        found = applying
     counts: dict[str, Need] = {}
     for rule in found:
         known = counts.get(rule.group)

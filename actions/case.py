@@ -57,7 +57,8 @@ def consider(ask: Ask, seen: Standing) -> Case:
             intent = mended.at_least(intent, intent_of(standing))
             planned = plan.make(ask.action, ask.subject, intent, realms)
     where = {effect.realm for effect in planned.effects}
-    needs = approvals.needs(seen.approval_rules, ask.subject, where)
+    twice = limits.asks_twice(intent.desired, seen.protection)
+    needs = approvals.needs(seen.approval_rules, ask.subject, where, twice)
     beyond = ask.again or relation is not Relation.COVERED
     waiting = seen.newest if beyond and waits(seen.newest) else None
     to_waiting = _relation(ask, waiting, intent, planned, seen)

@@ -187,7 +187,7 @@ def _limits(case: Case) -> Decision | None:
         return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
         return _refused("no_realm", NO_REALM, 403)
-    if limited := limits.of_width(case.ask, case.intent):
+    if limited := limits.of_width(case.ask, case.intent, case.seen.protection):
         return limited
     standing = case.standing
     if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
@@ -201,6 +201,15 @@ def _limits(case: Case) -> Decision | None:
 
 def _same_words(one: str, other: str | None) -> bool:
     return one.split() == (other or "").split()
+
+
+def _alone(case: Case) -> Decision | None:
+    seen = case.seen
+    if seen.break_glass is not None:
+        return None
+    return limits.nobody_to_agree(
+        case.ask.subject, case.intent.desired, seen.protection, case.needs
+    )
 
 
 def _create(case: Case) -> Decision:
@@ -251,6 +260,8 @@ def decide(ask: Ask, seen: Standing, fingerprint: bytes) -> Decision:
     if decision := limits.protected(ask, seen.protection):
         return decision
     case = consider(ask, seen)
+    if decision := _alone(case):
+        return decision
     for rule in _UNDO_RULES if ask.undoes else _RULES:
         if decision := rule(case):
             # Of a lane that they may not know of, nothing is seen that the write could hold on to.

@@ -49,10 +49,12 @@ def judge(case: Case, proven: bool) -> Decision:
 
 def why_not(told: Facts, now: datetime, *, own: bool) -> Decision | None:
     """Why there is nothing to keep, or not yet, or no more."""
-    if not told.get("keep_by"):
+    if not told.get("keep_for"):
         return _no("nothing_to_keep", "It ends when it was asked to, and needs nobody to keep it.")
     if not own:
         return _no("not_yours", "Only who asked for it can say that it did not cut them off.", 403)
+    if not told["keep_by"]:
+        return _no("not_in_force", "It waits for approval: the time to keep it begins after that.")
     if told["ended_at"] or datetime.fromisoformat(told["keep_by"]) <= now:
         return _no("too_late", "The time to keep it is over: it ends, or has ended.")
     if told["state"] != OperationState.SUCCEEDED:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 
 from actions import translated
+from actions.approvals import Needs
 from actions.ask import Ask, Decision
 from actions.catalogue._base import Intent
 from actions.protection import Protection
@@ -36,7 +37,7 @@ def gives_back(desired: Mapping[str, object]) -> bool:
 
 
 def protected(ask: Ask, found: Protection | None) -> Decision | None:
-    """Why the subject is not acted on, or only when asked twice; judged before what stands is told."""
+    """Why the subject is never acted on; judged before what stands is told."""
     return None if ask.action.takes_back else _spared(ask.subject, found)
 
 
@@ -48,24 +49,28 @@ def protected_from(
 
 
 def _spared(subject: Subject, found: Protection | None) -> Decision | None:
-    if found is None:
+    if found is None or found.level != "never":
         return None
-    if found.level == "never":
-        return _refused("protected", f"{_why(subject, found)} It is never acted on.")
-    if second_person(found):
+    return _refused("protected", f"{_why(subject, found)} It is never acted on.")
+
+
+def asks_twice(desired: Mapping[str, object], found: Protection | None) -> bool:
+    """Whether what is wanted needs a second person, because of what it is wanted of."""
+    return found is not None and found.level == "ask_twice" and not gives_back(desired)
+
+
+def nobody_to_agree(
+    subject: Subject, desired: Mapping[str, object], found: Protection | None, needs: Needs
+) -> Decision | None:
+    """Why what asks twice cannot be asked: no rule names a second person, and nobody goes alone."""
+    if found is None or not asks_twice(desired, found) or needs.each:
         return None
     return _refused(
         "protected_ask_twice",
-        f"{_why(subject, found)} It needs a second person, and nobody can agree to it here yet.",
+        f"{_why(subject, found)} It needs a second person, and no rule says who that is. An admin "
+        "must add one (manage.py approval_rule add --protected --group approvers); or somebody "
+        "goes alone, by break-glass.",
     )
-
-
-def second_person(found: Protection) -> bool:
-    """Whether a second person can be asked for what asks twice. The one place: approvals answer here.
-
-    Until they do, nobody can; in the database that is `asked_twice`.
-    """
-    return False
 
 
 def _why(subject: Subject, found: Protection) -> str:
@@ -80,8 +85,16 @@ def why_not_now(subject: Subject, found: Protection | None, asked_twice: bool) -
     return f"{_why(subject, found)} So it was not sent."
 
 
-def to_type(subject: Subject) -> str:
-    """What whoever confirms it must type, for it is wide; "" where nothing needs to be typed."""
+def to_type(ask: Ask, intent: Intent, found: Protection | None) -> str:
+    """What whoever confirms it must type, for it is wide or asks twice; "" where nothing need be."""
+    if ask.action.takes_back:
+        return ""
+    twice = asks_twice(intent.desired, found)
+    return wide_name(ask.subject) or (ask.subject.label if twice else "")
+
+
+def wide_name(subject: Subject) -> str:
+    """The name of a network that is wide; "" of any other subject."""
     if subject.kind != "network":
         return ""
     network = subject.network
@@ -107,8 +120,8 @@ def keep_for(ask: Ask) -> int | None:
     return KEEP_WITHIN if own(ask) else None
 
 
-def of_width(ask: Ask, intent: Intent) -> Decision | None:
-    """What is asked of somebody who asks for something wide, or for something that hits themselves."""
+def of_width(ask: Ask, intent: Intent, found: Protection | None) -> Decision | None:
+    """What is asked of somebody who asks for what is wide, asks twice, or hits themselves."""
     if ask.action.takes_back:
         return None
     if own(ask) and intent.until is None:
@@ -118,10 +131,16 @@ def of_width(ask: Ask, intent: Intent) -> Decision | None:
             f"Give it an end, such as {PROPOSED}. It stays only if you confirm it from a new "
             "connection once it is in force.",
         )
-    wanted = to_type(ask.subject)
+    wanted = to_type(ask, intent, found)
     # Compared as text: what is typed is to be read off the page, not to be clever about.
-    if not wanted or ask.confirm.strip() == wanted:
+    if not wanted or ask.confirm.strip() in {wanted, ask.subject.name}:
         return None
+    if found is not None and not wide_name(ask.subject):
+        return _refused(
+            "type_to_confirm",
+            f"{_why(ask.subject, found)} To confirm that you mean it, type {wanted} (in the API: "
+            "the member confirm).",
+        )
     return _refused(
         "type_to_confirm",
         f"{wanted} takes in {addresses(ask.subject):,} addresses. To confirm that you mean it, type "
@@ -134,9 +153,13 @@ def sure(stands: Intent, facts: Facts, ask: Ask) -> Intent:
 
     To who may be cut off by it themselves it is what it is: they are asked to keep that.
     """
-    if not facts.get("keep_by") or facts.get("kept_at") or own(ask):
+    if not facts.get("keep_for") or facts.get("kept_at") or own(ask):
         return stands
-    return replace(stands, until=datetime.fromisoformat(facts["keep_by"]), span=None)
+    if keep_by := facts["keep_by"]:
+        return replace(stands, until=datetime.fromisoformat(keep_by), span=None)
+    # It waits: its time begins when it is approved, which may be at once.
+    at = datetime.fromisoformat(facts["requested_at"])
+    return replace(stands, until=at + timedelta(seconds=facts["keep_for"]), span=None)
 
 
 @dataclass(eq=False)

@@ -43,6 +43,7 @@ class Prepared:
     needs: Needs  # the approvals that the rules ask for
     state_read: list[read.StateRead]
     own: bool = False  # whether it might cut off who looks at it
+    to_type: str = ""  # what must be typed to confirm it
 
 
 def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
@@ -52,7 +53,7 @@ def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
     """
     seen = admit(who, look(look_at(who, ask)))
     # What must be typed is typed when it is confirmed.
-    ask = replace(ask, address=who.address, confirm=limits.to_type(ask.subject))
+    ask = replace(ask, address=who.address, confirm=ask.subject.name)
     # The guard of a draft is the generation that its preview shows, unless the caller gave one.
     ask = _seen(ask, seen)
     case = consider(ask, seen)
@@ -137,8 +138,7 @@ def find(draft_id: str, viewer: Callable[[], UUID]) -> Draft:
 
 def revisit(who: Who, draft: Draft, wait: read.Wait | None = None) -> Prepared:
     """The draft beside what is true now. Raises NotFound when the viewer may not ask for it."""
-    wanted = limits.to_type(Subject(draft.subject_kind, draft.subject_name, draft.subject_rules))
-    ask = replace(ask_of(draft, "preview"), address=who.address, confirm=wanted)
+    ask = replace(ask_of(draft, "preview"), address=who.address, confirm=draft.subject_name)
     seen = admit(who, look(look_at(who, ask)))
     if (
         not seen.may_ask
@@ -185,6 +185,7 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
             {realm.id: realm.connector for realm in seen.realms},
         ),
         own=limits.own(given),
+        to_type=limits.to_type(given, case.intent, seen.protection),
     )
 
 

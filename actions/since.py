@@ -19,9 +19,8 @@ SELECT ARRAY(SELECT DISTINCT m.title::text FROM effect e JOIN realm m ON m.id = 
        ARRAY(SELECT DISTINCT m.title::text FROM effect e JOIN realm m ON m.id = e.realm_id
               WHERE e.operation_id = o.id AND NOT m.enabled) AS switched_off,
        c.is_active AND {granted("entry", "ask_entry", "n.id", "c.id")} AS still_may,
-       (SELECT w.needs FROM approvals_needed(o.action,
-          ARRAY(SELECT e.realm_id FROM effect e WHERE e.operation_id = o.id), s.network) w) AS needs
-  FROM operation o JOIN caller c ON c.id = o.requested_by_id JOIN subject s ON s.id = o.subject_id
+       (SELECT w.needs FROM needed_now(o.id) w) AS needs
+  FROM operation o JOIN caller c ON c.id = o.requested_by_id
   JOIN catalogue_entry n ON n.name = o.action
  WHERE o.id = %(operation)s::bigint
 """  # noqa: S608 - our own constants

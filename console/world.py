@@ -193,10 +193,11 @@ def _grant_console(groups: dict[str, Group]) -> None:
 
 
 def _make_rules(approvers: Group) -> None:
-    """A ban of more than a /24, or of more than a /48 of IPv6, needs somebody else's yes."""
+    """A ban of more than a /24, or a /48 of IPv6, and what asks twice, need somebody else's yes."""
     ApprovalRule.objects.create(
         action="ban-network", wider_than_4=24, wider_than_6=48, group=approvers
     )
+    ApprovalRule.objects.create(protected=True, group=approvers)
 
 
 def _grant_entry(groups: dict[str, Group], entry: CatalogueEntry) -> None:

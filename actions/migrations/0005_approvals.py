@@ -67,6 +67,7 @@ class Migration(migrations.Migration):
                 ('action', models.CharField(blank=True, default='', max_length=80)),
                 ('wider_than_4', models.SmallIntegerField(null=True)),
                 ('wider_than_6', models.SmallIntegerField(null=True)),
+                ('protected', models.BooleanField(db_default=False, default=False)),
                 ('count', models.SmallIntegerField(default=1)),
                 ('minutes', models.SmallIntegerField(default=30)),
                 ('enabled', models.BooleanField(default=True)),

@@ -89,6 +89,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='operation',
+            name='keep_for',
+            field=models.IntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name='operation',
             name='kept_at',
             field=models.DateTimeField(null=True),
         ),
@@ -98,7 +103,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(('keep_by__isnull', True), ('ends_at__isnull', False), _connector='OR'), name='operation_to_be_kept_has_an_end'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('keep_by__isnull', True), ('keep_for__isnull', True)), ('ends_at__isnull', False), _connector='OR'), name='operation_to_be_kept_has_an_end'),
+        ),
+        migrations.AddConstraint(
+            model_name='operation',
+            constraint=models.CheckConstraint(condition=models.Q(('keep_for__isnull', True), ('approved_at__isnull', True), ('keep_by__isnull', False), _connector='OR'), name='operation_to_be_kept_since_it_runs'),
         ),
         migrations.AddConstraint(
             model_name='limitcount',

@@ -31,6 +31,12 @@ class Migration(migrations.Migration):
         sql("log.sql"),
         sql("break_glass.sql"),
         sql(
+            "limits.sql",
+            holds_ipv4=translated.holds_ipv4_sql(),
+            floor4=str(subjects.FLOOR[4]),
+            floor6=str(subjects.FLOOR[6]),
+        ),
+        sql(
             "approvals.sql",
             hold_ipv4=", ".join(f"('{block}'::cidr, {at})" for block, at in translated.HOLD_IPV4),
             may_approve=granted("entry", "approve_entry", "n.id", "p_caller"),
@@ -51,12 +57,6 @@ class Migration(migrations.Migration):
             may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
             may_see_realm=granted("realm", "see_realm", "m.id", "look.caller", "v_see_realm"),
-        ),
-        sql(
-            "limits.sql",
-            holds_ipv4=translated.holds_ipv4_sql(),
-            floor4=str(subjects.FLOOR[4]),
-            floor6=str(subjects.FLOOR[6]),
         ),
         sql("overtake.sql"),
         sql("issue.sql"),

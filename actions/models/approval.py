@@ -19,7 +19,8 @@ class ApprovalRule(models.Model):
 
     `action` "" and `realm` None mean any. A width makes it a rule for networks: those with a shorter
     prefix than `wider_than_4` (an IPv6 network is judged by the IPv4 networks that it stands for, too)
-    or, of IPv6, than `wider_than_6`. Several rules that apply are all to be met.
+    or, of IPv6, than `wider_than_6`. Several rules that apply are all to be met. One that is `protected`
+    applies only to what asks twice, and only where no other rule asks for somebody already.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -27,6 +28,7 @@ class ApprovalRule(models.Model):
     realm = models.ForeignKey("Realm", models.PROTECT, null=True, related_name="+")
     wider_than_4 = models.SmallIntegerField(null=True)
     wider_than_6 = models.SmallIntegerField(null=True)
+    protected = models.BooleanField(default=False, db_default=False)
     group = models.ForeignKey(Group, models.PROTECT, related_name="+")
     count = models.SmallIntegerField(default=1)
     minutes = models.SmallIntegerField(default=30)

@@ -56,6 +56,8 @@ class Operation(models.Model):
     ended_at = models.DateTimeField(null=True)
     end_note = models.CharField(max_length=20, default="")
     # A ban that may cut off who asked for it: it ends then, unless they say that they are still there.
+    # `keep_for` seconds after it was let run: what waits for approval has no `keep_by` yet.
+    keep_for = models.IntegerField(null=True)
     keep_by = models.DateTimeField(null=True)
     kept_at = models.DateTimeField(null=True)
     arrival_count = models.IntegerField()
@@ -90,8 +92,14 @@ class Operation(models.Model):
                 name="operation_waits_for_somebody",
             ),
             models.CheckConstraint(
-                condition=Q(keep_by__isnull=True) | Q(ends_at__isnull=False),
+                condition=Q(keep_by__isnull=True, keep_for__isnull=True) | Q(ends_at__isnull=False),
                 name="operation_to_be_kept_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_for__isnull=True)
+                | Q(approved_at__isnull=True)
+                | Q(keep_by__isnull=False),
+                name="operation_to_be_kept_since_it_runs",
             ),
         ]
         indexes = [

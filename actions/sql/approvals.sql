@@ -12,18 +12,25 @@ CREATE OR REPLACE FUNCTION prefix_4(p_network cidr) RETURNS int LANGUAGE sql IMM
 $$;
 
 -- What the rules of now ask for: needs is [{"group", "id", "count"}], minutes how long there is to give it.
-CREATE OR REPLACE FUNCTION approvals_needed(p_action text, p_realms uuid[], p_network cidr,
+-- The rules for what is protected are those for what asks twice where no other asks for somebody already.
+DROP FUNCTION IF EXISTS approvals_needed(text, uuid[], cidr);
+CREATE OR REPLACE FUNCTION approvals_needed(p_action text, p_realms uuid[], p_network cidr, p_asks_twice boolean,
                                             OUT needs jsonb, OUT minutes int)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  WITH applying AS (
+    SELECT r.* FROM approval_rule r
+     WHERE r.enabled AND r.action IN ('', p_action)
+       AND (r.realm_id IS NULL OR r.realm_id = ANY(p_realms))
+       AND ((r.wider_than_4 IS NULL AND r.wider_than_6 IS NULL)
+         OR prefix_4(p_network) < r.wider_than_4
+         OR (family(p_network) = 6 AND masklen(p_network) < r.wider_than_6))
+  )
   SELECT coalesce(jsonb_agg(jsonb_build_object('group', n.name, 'id', n.id, 'count', n.count)
                             ORDER BY n.name COLLATE "C"), '[]'), min(n.minutes)
     FROM (SELECT g.name, g.id, max(r.count) AS count, min(r.minutes)::int AS minutes
-            FROM approval_rule r JOIN auth_group g ON g.id = r.group_id
-           WHERE r.enabled AND r.action IN ('', p_action)
-             AND (r.realm_id IS NULL OR r.realm_id = ANY(p_realms))
-             AND ((r.wider_than_4 IS NULL AND r.wider_than_6 IS NULL)
-               OR prefix_4(p_network) < r.wider_than_4
-               OR (family(p_network) = 6 AND masklen(p_network) < r.wider_than_6))
+            FROM applying r JOIN auth_group g ON g.id = r.group_id
+           WHERE NOT r.protected
+              OR (p_asks_twice AND NOT EXISTS (SELECT FROM applying a WHERE NOT a.protected))
            GROUP BY g.id, g.name) n
 $$;
 
@@ -112,6 +119,9 @@ BEGIN
       WHERE a.operation_id = NEW.id AND a.decision = 'decline') THEN
     RAISE EXCEPTION USING ERRCODE = 'SH003', CONSTRAINT = 'operation_declined_by_somebody',
       MESSAGE = format('nobody declined operation %s', NEW.id);
+  ELSIF NEW.state = 'approved' THEN
+    -- A ban of one's own address must be kept in time: from now, when it is let run, and whoever lets it.
+    NEW.keep_by := coalesce(NEW.approved_at, clock_timestamp()) + make_interval(secs => NEW.keep_for);
   END IF;
   RETURN NEW;
 END $$;
@@ -178,19 +188,36 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
     FROM operation o WHERE o.id = p_operation
 $$;
 
+-- Whether a second person, or break-glass that stands, is behind an operation on what asks twice.
+CREATE OR REPLACE FUNCTION asked_twice(p_operation bigint) RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT CASE WHEN o.break_glass_id IS NOT NULL THEN break_glass_stands(o.break_glass_id)
+              ELSE o.approvals <> '[]' AND approvals_enough(o.id) END
+    FROM operation o WHERE o.id = p_operation
+$$;
+
+-- What the rules of now ask for of an operation that is there; `twice`: its subject asks twice.
+CREATE OR REPLACE FUNCTION needed_now(p_operation bigint, OUT needs jsonb, OUT twice boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+  SELECT w.needs, t.twice FROM operation o JOIN subject s ON s.id = o.subject_id
+   CROSS JOIN LATERAL (SELECT asks_twice(s.kind, s.name, s.network, o.desired, o.requested_by_id) AS twice) t
+   CROSS JOIN LATERAL approvals_needed(o.action, ARRAY(SELECT e.realm_id FROM effect e
+                                         WHERE e.operation_id = o.id), s.network, t.twice) w
+   WHERE o.id = p_operation
+$$;
+
 -- Whether an operation may be set going again by what it was given: the rules of now ask for no more,
 -- and its approvals are still enough and not older than what may begin. Break-glass sets nothing going
 -- again: whoever holds it asks anew.
 CREATE OR REPLACE FUNCTION may_go_on(p_operation bigint) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT o.because LIKE 'end of @%' OR w.needs = '[]' OR (o.break_glass_id IS NULL
+  SELECT o.because LIKE 'end of @%' OR (w.needs = '[]' AND NOT w.twice) OR (o.break_glass_id IS NULL
+     AND o.approvals <> '[]'
      AND o.approved_at > clock_timestamp() - interval '15 minutes'
      AND NOT EXISTS (SELECT FROM jsonb_array_elements(w.needs) n WHERE NOT EXISTS (
            SELECT FROM jsonb_array_elements(o.approvals) h
             WHERE h -> 'id' = n -> 'id' AND (h ->> 'count')::int >= (n ->> 'count')::int))
      AND approvals_enough(o.id))
-    FROM operation o JOIN subject s ON s.id = o.subject_id,
-         approvals_needed(o.action, ARRAY(SELECT e.realm_id FROM effect e WHERE e.operation_id = o.id),
-                          s.network) w
+    FROM operation o, needed_now(o.id) w
    WHERE o.id = p_operation
 $$;

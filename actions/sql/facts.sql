@@ -17,7 +17,7 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
         ORDER BY a.at, a.id), '[]'::jsonb) FROM approval a JOIN caller y ON y.id = a.caller_id
         WHERE a.operation_id = o.id) ELSE '[]'::jsonb END,
     'may_go_on', CASE WHEN o.state IN ('partial', 'failed', 'parked') THEN may_go_on(o.id) ELSE true END,
-    'keep_by', o.keep_by, 'kept_at', o.kept_at,
+    'keep_for', o.keep_for, 'keep_by', o.keep_by, 'kept_at', o.kept_at,
     'end_note', o.end_note, 'arrivals', o.arrival_count, 'last_arrival_at', o.last_arrival_at,
     'incidents', coalesce(x.open, '[]'::jsonb),
     'withheld', CASE WHEN x.restricted IS NOT NULL THEN jsonb_build_object('incidents', x.restricted,

@@ -18,7 +18,7 @@ END $$;
 CREATE OR REPLACE TRIGGER operation_intent_never_changes BEFORE UPDATE OF
   id, ref, subject_id, lane, generation, action, action_version, desired, span, ends_at, plan_digest,
   reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at,
-  approvals, approve_by, break_glass_id
+  approvals, approve_by, break_glass_id, keep_for
   ON operation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 -- A worker settles operations; it neither approves, declines nor withdraws them.

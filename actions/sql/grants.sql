@@ -28,7 +28,7 @@ GRANT EXECUTE ON FUNCTION last_known(bigint, text), timeline_now(), timeline_con
 -- Approvals and break-glass: what is decided goes through `act`, what is opened through its function.
 GRANT SELECT ON approval, approval_rule, break_glass, auth_group
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
-GRANT EXECUTE ON FUNCTION approvals_needed, may_go_on, approvals_stand, break_glass_of, has_console_right
+GRANT EXECUTE ON FUNCTION needed_now, may_go_on, approvals_stand, break_glass_of, has_console_right
   TO steadyhand_web, steadyhand_worker, steadyhand_auditor;
 GRANT EXECUTE ON FUNCTION approval_objection, open_break_glass, close_break_glass TO steadyhand_web;
 GRANT EXECUTE ON FUNCTION end_break_glass TO steadyhand_worker;

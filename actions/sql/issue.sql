@@ -109,7 +109,9 @@ BEGIN
   IF v_made AND p_via <> 'keeper' THEN
     SELECT n.minutes INTO v_minutes FROM approvals_needed(p_action,
       ARRAY(SELECT (e ->> 'realm')::uuid FROM jsonb_array_elements(p_effects) e),
-      CASE WHEN p_subject_kind = 'network' THEN p_subject_name::cidr END) n
+      CASE WHEN p_subject_kind = 'network' THEN p_subject_name::cidr END,
+      asks_twice(p_subject_kind, p_subject_name, CASE WHEN p_subject_kind = 'network' THEN p_subject_name::cidr END,
+                 p_desired, p_caller)) n
      WHERE n.needs = p_approvals;
     IF NOT FOUND OR p_break_glass IS DISTINCT FROM
         (CASE WHEN p_token IS NULL THEN break_glass_of(p_caller) END) THEN
@@ -145,13 +147,14 @@ BEGIN
     INSERT INTO operation (ref, subject_id, lane, generation, action, action_version, state, desired,
       span, ends_at, plan_digest, reason, because, again_of, undoes_id, requested_by_id, via, draft_id,
       requested_at, end_note, arrival_count, last_arrival_at, event_count,
-      approvals, break_glass_id, approve_by, approved_at, keep_by)
+      approvals, break_glass_id, approve_by, approved_at, keep_for, keep_by)
     VALUES (p_ref, v_subject, p_lane, p_decided_on + 1, p_action, p_action_version,
       CASE WHEN v_waits THEN 'awaiting_approval' ELSE 'approved' END, p_desired,
       p_span, p_ends_at, p_digest, p_reason, p_because, p_again_of, p_undoes, p_caller, p_via, p_draft,
       v_at, '', 1, v_at, 1, p_approvals, p_break_glass,
       CASE WHEN v_waits THEN least(v_at + make_interval(mins => v_minutes), p_ends_at) END,
-      CASE WHEN NOT v_waits THEN v_at END, v_at + make_interval(secs => p_keep_for))
+      CASE WHEN NOT v_waits THEN v_at END,
+      p_keep_for, CASE WHEN NOT v_waits THEN v_at + make_interval(secs => p_keep_for) END)
     ON CONFLICT DO NOTHING RETURNING id INTO v_operation;
     IF v_operation IS NULL THEN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes all of the above

@@ -70,29 +70,33 @@ BEGIN
   RETURN v_found;
 END $$;
 
--- Whether enough people stand behind an operation on what asks twice. The one place for it: approvals
--- answer here. Until they do, nobody can.
-CREATE OR REPLACE FUNCTION asked_twice(p_operation bigint) RETURNS boolean LANGUAGE sql STABLE AS $$
-  SELECT false
-$$;
+-- Whether what is wanted of a subject needs a second person, because of what it is.
+CREATE OR REPLACE FUNCTION asks_twice(p_kind text, p_name text, p_network cidr, p_desired jsonb, p_caller uuid)
+RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN NOT coalesce(gives_back(p_desired), false)
+     AND coalesce(protection(p_kind, p_name, p_network, p_caller) ->> 'level' = 'ask_twice', false);
+END $$;
 
 -- Whatever made it, an effect on what is protected, or on what is too wide, is not written. After the
 -- row, for what one statement wrote together is seen only then; a row at a time, for a statement's trigger
 -- with its table of new rows cost ten times as much.
 CREATE OR REPLACE FUNCTION refuse_protected() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE s subject; v_by uuid; v_level text; v_rule text;
+DECLARE s subject; o operation; v_level text; v_rule text;
 BEGIN
   IF gives_back(NEW.desired) THEN
     RETURN NULL;
   END IF;
   SELECT * INTO STRICT s FROM subject WHERE id = NEW.subject_id;
-  SELECT requested_by_id INTO STRICT v_by FROM operation WHERE id = NEW.operation_id;
-  v_level := protection(s.kind, s.name, s.network, v_by) ->> 'level';
+  SELECT * INTO STRICT o FROM operation WHERE id = NEW.operation_id;
+  v_level := protection(s.kind, s.name, s.network, o.requested_by_id) ->> 'level';
   v_rule := CASE
     WHEN masklen(s.network) < width_floor(s.network) THEN 'effect_is_narrow_enough'
     WHEN v_level = 'never' THEN 'effect_spares_what_is_protected'
-    WHEN v_level = 'ask_twice' AND NOT asked_twice(NEW.operation_id) THEN 'effect_asks_twice' END;
+    -- What is held while its operation waits is let go by a second person only (`sql/approvals.sql`).
+    WHEN v_level = 'ask_twice' AND NOT (o.state = 'awaiting_approval' AND NEW.state = 'held')
+         AND NOT asked_twice(o.id) THEN 'effect_asks_twice' END;
   IF v_rule IS NOT NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'SH005', CONSTRAINT = v_rule,
       MESSAGE = format('an effect on %s %s is refused: %s', s.kind, s.name, v_rule);

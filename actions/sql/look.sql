@@ -105,7 +105,7 @@ BEGIN
   -- The rules that may ask for approvals of this action, and what the caller goes alone under.
   SELECT coalesce(jsonb_agg(jsonb_build_object('realm', r.realm_id, 'wider_than_4', r.wider_than_4,
            'wider_than_6', r.wider_than_6, 'group', g.name, 'id', g.id, 'count', r.count,
-           'minutes', r.minutes)), '[]')
+           'minutes', r.minutes, 'protected', r.protected)), '[]')
     INTO approval_rules FROM approval_rule r JOIN auth_group g ON g.id = r.group_id
    WHERE r.enabled AND r.action IN ('', p_action);
   IF token IS NULL AND EXISTS (SELECT FROM break_glass b WHERE b.caller_id = look.caller

@@ -107,7 +107,7 @@ def _rule(rule: ApprovalRule) -> dict[str, object]:
     return {
         "action": title_of(rule.action) if rule.action else "Any action",
         "realm": rule.realm.title if rule.realm else "any system",
-        "width": " or ".join(wide) or "any",
+        "width": " or ".join(wide) or ("any that asks twice" if rule.protected else "any"),
         "needs": f"{rule.count} of {rule.group.name}",
         "minutes": rule.minutes,
     }

@@ -165,6 +165,7 @@ def _context(made: Prepared) -> dict[str, object]:
         "oneway": action.inverse is None,
         "reach": None if action.takes_back else reach_of(made.plan.subject),
         "own": made.own,
+        "to_type": made.to_type,
     }
 
 

@@ -18,7 +18,7 @@ from console.forms import filled_in
 
 def reach_of(subject: Subject) -> reach.Reach | None:
     """What something wide would hit, counted now; None for what needs nothing typed."""
-    return reach.count(subject) if limits.to_type(subject) else None
+    return reach.count(subject) if limits.wide_name(subject) else None
 
 
 @page

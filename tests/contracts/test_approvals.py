@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -396,26 +397,32 @@ WIDTHS = (
 
 
 def test_python_and_the_database_ask_for_the_same(still: Still) -> None:
+    asked_for: set[tuple[bool, bool]] = set()
     with (
         rule(still, wider_than_4=24, count=2),
         rule(still, wider_than_6=48, group="admins", minutes=5),
-        rule(still, "", count=1, minutes=60),
+        rule(still, "", count=1, minutes=60, wider_than_4=32),
+        rule(still, "", minutes=7, protected=True),
     ):
         rows = still.value(
             "SELECT jsonb_agg(jsonb_build_object('realm', r.realm_id, 'wider_than_4', r.wider_than_4,"
             " 'wider_than_6', r.wider_than_6, 'group', g.name, 'id', g.id, 'count', r.count,"
-            " 'minutes', r.minutes)) FROM approval_rule r JOIN auth_group g ON g.id = r.group_id"
+            " 'minutes', r.minutes, 'protected', r.protected)) FROM approval_rule r"
+            " JOIN auth_group g ON g.id = r.group_id"
             " WHERE r.enabled AND r.action IN ('', 'ban-network')"
         )
         found = [approvals.Rule(**row) for row in rows]
-        for width in WIDTHS:
+        for width, twice in itertools.product(WIDTHS, (False, True)):
             subject = subjects.canonical("network", width)
-            ours = approvals.needs(found, subject, [])
+            ours = approvals.needs(found, subject, [], twice)
             needs, minutes = still.rows(
-                "SELECT needs, minutes FROM approvals_needed('ban-network', '{}', %s::cidr)",
+                "SELECT needs, minutes FROM approvals_needed('ban-network', '{}', %s::cidr, %s)",
                 subject.name,
+                twice,
             )[0]
-            assert (ours.rows, ours.minutes) == (needs, minutes), width
+            assert (ours.rows, ours.minutes) == (needs, minutes), (width, twice)
+            asked_for.add((bool(needs), twice))
+    assert asked_for == {(False, False), (True, False), (True, True)}
     seen = {w: approvals.prefix_4(subjects.canonical("network", w).network) for w in WIDTHS}
     assert (seen["64:ff9b::c633:6400/119"], seen["2002:c633:6400::/39"], seen["::/32"]) == (
         23,

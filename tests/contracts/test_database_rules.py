@@ -18,7 +18,7 @@ KEPT = (
 FROZEN = {
     "operation": "id ref subject_id lane generation action action_version desired span ends_at"
     " plan_digest reason because again_of undoes_id requested_by_id via draft_id requested_at"
-    " approvals approve_by break_glass_id keep_by",
+    " approvals approve_by break_glass_id keep_for keep_by",
     "effect": "id operation_id subject_id lane generation realm_id realm_version step ord capability"
     " redo desired after",
     "attempt": "id effect_id number fence worker claimed_at",

@@ -242,7 +242,7 @@ EXECUTES = {
     "auditor": {"last_known"},
 }
 for executed in EXECUTES.values():
-    executed |= {"approvals_needed", "may_go_on", "approvals_stand"}
+    executed |= {"needed_now", "may_go_on", "approvals_stand"}
     executed |= {"break_glass_of", "has_console_right", "timeline_now", "timeline_confirmed"}
 
 

@@ -366,7 +366,7 @@ def test_behind_a_trusted_proxy_its_word_alone_says_where_somebody_is(behind: Co
     ana = Browser(behind.url, given["username"], given["password"])
     ana.http.headers["X-Forwarded-For"] = "203.0.113.88"
     ana.http.get("/")
-    problem(api.ban("203.0.113.88"), 403, "protected_ask_twice")
+    problem(api.ban("203.0.113.88"), 403, "type_to_confirm")
     ana.submit("/sign-out", ana.http.get("/").text)
     assert api.ban("203.0.113.88").status_code == 201, "who signed out works there no more"
 

@@ -36,21 +36,6 @@ MUTANTS = (
         raises="actions.errors.NotRecorded",
     ),
     Mutant(
-        "what asks twice is refused while nobody can agree",
-        "actions/limits.py",
-        "    if second_person(found):\n",
-        "    if True:\n",
-        (STILL + "test_what_asks_twice_waits_for_a_second_person_who_cannot_be_asked_yet",),
-        raises="actions.errors.NotRecorded",
-    ),
-    Mutant(
-        "what asks twice is refused, in the database",
-        SQL,
-        "  SELECT false\n",
-        "  SELECT true\n",
-        (STILL + "test_what_asks_twice_waits_for_a_second_person_who_cannot_be_asked_yet",),
-    ),
-    Mutant(
         "what is protected is refused, in the database",
         SQL,
         "    WHEN v_level = 'never' THEN 'effect_spares_what_is_protected'\n",
@@ -119,7 +104,7 @@ MUTANTS = (
         SQL,
         "(p.network::inet && ANY(v_nets) OR p.means::inet && ANY(v_nets))\n   ORDER BY p.level DESC,",
         "(p.network::inet && ANY(v_nets) OR p.means::inet && ANY(v_nets))\n   ORDER BY p.level,",
-        (STILL + "test_what_asks_twice_waits_for_a_second_person_who_cannot_be_asked_yet",),
+        (STILL + "test_never_weighs_more_than_asking_twice",),
     ),
     Mutant(
         "what is protected since is not sent",

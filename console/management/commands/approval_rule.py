@@ -28,6 +28,11 @@ class Command(BaseCommand):
         adding.add_argument("--realm", help="its name")
         adding.add_argument("--wider-than-4", type=int, help="networks with a shorter IPv4 prefix")
         adding.add_argument("--wider-than-6", type=int, help="networks with a shorter IPv6 prefix")
+        adding.add_argument(
+            "--protected",
+            action="store_true",
+            help="only for what is protected and asks twice, where no other rule applies",
+        )
         adding.add_argument("--group", required=True, help="whose members must approve")
         adding.add_argument("--count", type=int, default=1, help="how many of them")
         adding.add_argument("--minutes", type=int, default=30, help="how long they have for it")
@@ -58,6 +63,7 @@ class Command(BaseCommand):
                 realm=_named(Realm, options["realm"]) if options["realm"] else None,
                 wider_than_4=options["wider_than_4"],
                 wider_than_6=options["wider_than_6"],
+                protected=options["protected"],
                 group=_named(Group, options["group"]),
                 count=options["count"],
                 minutes=options["minutes"],
@@ -93,4 +99,5 @@ def _words(rule: ApprovalRule) -> str:
     ]
     width = f" of {' or '.join(wide)}" if wide else ""
     needs = f"{rule.count} of {rule.group.name}, within {rule.minutes} minutes"
-    return f"{rule.action or 'any action'}{realm}{width}: {needs}"
+    asks = " on what asks twice" if rule.protected else ""
+    return f"{rule.action or 'any action'}{realm}{width}{asks}: {needs}"
