@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from actions import sight
 from actions.act import Case, Verb, act
 from actions.answer import Answer
 from actions.approvals import needs_of
@@ -125,7 +126,10 @@ def _told_meanwhile(case: Case, why: No) -> Decision:
     last = case.told["decisions"][-1] if case.told["decisions"] else None
     if last is None:
         return _refused(No(why.code, f"{why.words} {done_by(case.told)}", why.status))
-    said = f"{last['by']} {_DONE[last['decision']]} it {_at(last)}: “{last['reason']}”."
+    # Who may not know why it was asked for is not told it by who decided either.
+    shown = sight.unveil_one(case.told, case.seen.caller_id)
+    why_so = f": “{last['reason']}”" if shown and shown["reason"] is not None else ""
+    said = f"{last['by']} {_DONE[last['decision']]} it {_at(last)}{why_so}."
     if last["decision"] == case.verb.name:
         return Decision("existing", "", f"{said} Yours changed nothing. {_now(case.told)}")
     return _refused(No(why.code, f"{said} {_now(case.told)}", why.status))

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from actions import database, history
 from actions.approve import No, objections
 from actions.models import Approval, Operation
+from actions.policy import Sight, in_sight
 from actions.standing import Facts
 from actions.states import OperationState
 
@@ -27,11 +28,9 @@ class Waiting:
     total: int
 
 
-def waiting(sees: Iterable[str]) -> Waiting:
-    """What waits among the actions that the viewer may see."""
-    rows = Operation.objects.filter(
-        state=OperationState.AWAITING_APPROVAL, approve_by__gt=Now(), action__in=list(sees)
-    )
+def waiting(sees: Sight) -> Waiting:
+    """What waits of all that the viewer may see."""
+    rows = _awaiting(sees)
     ids = list(rows.order_by("approve_by", "id").values_list("id", flat=True)[: MOST + 1])
     total = len(ids) if len(ids) <= MOST else rows.count()
     return Waiting(history.facts_of(ids[:MOST]), total)
@@ -51,9 +50,8 @@ class Inbox:
     total: int
 
 
-def of(caller: UUID, sees: Iterable[str]) -> Inbox:
+def of(caller: UUID, sees: Sight) -> Inbox:
     """The inbox of one person. What is theirs to decide comes first, however much else waits."""
-    sees = list(sees)
     mine = _open_to(caller, sees)
     found = waiting(sees)
     named = {told["id"] for told in mine}
@@ -72,41 +70,43 @@ def _by(told: Facts, caller: UUID) -> bool:
     return any(decision["by_id"] == str(caller) for decision in told["decisions"])
 
 
-_MINE = """
-SELECT coalesce(array_agg(w.id ORDER BY w.approve_by, w.id), '{}') FROM (
-  SELECT o.id, o.approve_by FROM operation o
-   WHERE o.state = 'awaiting_approval' AND o.action = ANY(%(sees)s::text[])
+_MINE = f"""
+SELECT coalesce(array_agg(w.id ORDER BY w.approve_by, w.id), '{{}}') FROM (
+  SELECT o.id, o.approve_by FROM operation o JOIN subject s ON s.id = o.subject_id
+   WHERE o.state = 'awaiting_approval' AND {in_sight("s.kind", "s.name", "o.action")}
      AND approval_objection(o.id, %(caller)s::uuid, o.plan_digest) IS NULL
      AND NOT EXISTS (SELECT FROM approval a
                       WHERE a.operation_id = o.id AND a.caller_id = %(caller)s::uuid)
    ORDER BY o.approve_by, o.id LIMIT %(most)s::int) w
-"""
+"""  # noqa: S608 - our own constants
 
 
-def _open_to(caller: UUID, sees: list[str]) -> list[Facts]:
-    asked = {"caller": caller, "sees": sees, "most": MOST}
+def _open_to(caller: UUID, sees: Sight) -> list[Facts]:
+    asked = {"caller": caller, **sees.params(), "most": MOST}
     return history.facts_of(list(database.value(_MINE, asked)))
 
 
-def counted(caller: UUID, sees: Iterable[str]) -> tuple[int, int]:
+def counted(caller: UUID, sees: Sight) -> tuple[int, int]:
     """How many wait for this person, and how many wait at all, of those they may see."""
-    sees = list(sees)
     total = waiting_count(sees)
-    asked = {"caller": caller, "sees": sees, "most": MOST}
+    asked = {"caller": caller, **sees.params(), "most": MOST}
     return (len(database.value(_MINE, asked)) if total else 0), total
 
 
-def waiting_count(sees: list[str]) -> int:
+def waiting_count(sees: Sight) -> int:
     """How many operations wait, of those that the viewer may see."""
-    return Operation.objects.filter(
-        state=OperationState.AWAITING_APPROVAL, approve_by__gt=Now(), action__in=sees
-    ).count()
+    return _awaiting(sees).count()
 
 
-def decided_last(sees: Iterable[str], most: int = 50) -> list[Facts]:
+def _awaiting(sees: Sight) -> QuerySet[Operation]:
+    rows = Operation.objects.filter(state=OperationState.AWAITING_APPROVAL, approve_by__gt=Now())
+    return history.in_sight(rows, sees)
+
+
+def decided_last(sees: Sight, most: int = 50) -> list[Facts]:
     """The operations decided on last, newest first; they are kept for ever."""
     decided = Approval.objects.filter(operation=OuterRef("id"))
-    rows = Operation.objects.filter(Exists(decided), action__in=list(sees)).exclude(
+    rows = history.in_sight(Operation.objects.filter(Exists(decided)), sees).exclude(
         state=OperationState.AWAITING_APPROVAL
     )
     return history.facts_of(list(rows.order_by("-id").values_list("id", flat=True)[:most]))

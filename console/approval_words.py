@@ -26,11 +26,7 @@ def heading(told: Facts, *, late: bool) -> tuple[str, str] | None:
 
 def lines(told: Facts) -> list[str]:
     """Until when it waits, what was decided by whom and why, and under what it passed approval."""
-    said = [
-        f"{d['by']} {'approved' if d['decision'] == 'approve' else 'declined'} it at"
-        f" {clock(d['at'])}: “{d['reason']}”."
-        for d in told["decisions"]
-    ]
+    said = [_decided(told, decision) for decision in told["decisions"]]
     if told["state"] == "awaiting_approval":
         said.append(
             f"Nothing is sent before that. It can be approved until {clock(told['approve_by'])}."
@@ -40,6 +36,13 @@ def lines(told: Facts) -> list[str]:
         passed = f", past approval by {words}" if words else ""
         said.append(f"It was asked for under break-glass{passed}.")
     return said
+
+
+def _decided(told: Facts, decision: Facts) -> str:
+    did = "approved" if decision["decision"] == "approve" else "declined"
+    # Who may not know why it was asked for is not told it by who decided either.
+    why = f": “{decision['reason']}”" if told["reason"] is not None else ""
+    return f"{decision['by']} {did} it at {clock(decision['at'])}{why}."
 
 
 def read_as(state: StateRead) -> str:

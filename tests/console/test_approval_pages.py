@@ -298,8 +298,8 @@ with override_settings(ALLOWED_HOSTS=["127.0.0.1"]), transaction.atomic():
     few = count()
     for n in range(2, 32): file(n)
     many = count()
-    from actions import inbox
-    total = inbox.waiting_count(["ban-network"])
+    from actions import inbox, policy
+    total = inbox.waiting_count(policy.Sight(frozenset({"ban-network"})))
     transaction.set_rollback(True)
 print(few, many, total)
 """
