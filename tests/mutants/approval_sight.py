@@ -1,4 +1,4 @@
-"""What keeps reasons and realms from who may not see them, where approvals are listed: each taken out once."""
+"""What keeps reasons and realms of what waits from who may not see them: each guard taken out once."""
 
 from __future__ import annotations
 
