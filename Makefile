@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test faults machine check mutants chaos bench e2e lock clean chromium brokers clocks
+.PHONY: help run test again faults machine check mutants chaos bench e2e lock clean chromium brokers clocks
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -29,6 +29,9 @@ MACHINE := tests/faults/test_partition.py tests/faults/test_disk_full.py
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
 	$(PY) -m pytest -n 2 --dist loadgroup $(patsubst %,--ignore=%,$(LONG) $(MACHINE))
+
+again: $(DEV) ## Run the tests that failed last, alone
+	$(PY) -m pytest --last-failed --last-failed-no-failures none
 
 faults: $(DEV) brokers clocks ## Run the long tests: redo classes, brokers, databases, clocks, chaos
 	$(PY) -m pytest $(LONG)
