@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 RECOVERED = "tests/contracts/test_recovered.py::"
-OUTBOX = "actions/outbox.py"
+FORGOTTEN = "actions/forgotten.py"
 SETTLE = "actions/settle.py"
 RECOVER = "actions/recover.py"
 TIMELINE = "actions/sql/timeline.sql"
@@ -30,16 +30,16 @@ MUTANTS = (
     ),
     Mutant(
         "failover: what may have been sent is not taken up unread",
-        OUTBOX,
-        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
-        "due.filter(~forgotten.ASKED_ANEW)",
+        FORGOTTEN,
+        "NOT EXISTS (SELECT FROM attempt a WHERE a.effect_id = e.id AND",
+        "NOT EXISTS (SELECT FROM attempt a WHERE false AND a.effect_id = e.id AND",
         (SENT,),
     ),
     Mutant(
         "failover: what is asked for anew is read first",
-        OUTBOX,
-        "due.filter(~forgotten.MARKED, ~forgotten.ASKED_ANEW)",
-        "due.filter(~forgotten.MARKED)",
+        FORGOTTEN,
+        "AND NOT (e.attempts = 0 AND",
+        "AND NOT (false AND e.attempts = 0 AND",
         (RECOVERED + "test_what_was_lost_altogether_and_is_asked_for_again_is_read_first",),
     ),
     Mutant(

@@ -28,8 +28,8 @@ MUTANTS = (
     Mutant(
         "ahead: the fence",
         OUTBOX,
-        "        id=effect.id, state=EffectState.EXECUTING, fence=attempt.fence\n    ).annotate",
-        "        id=effect.id, state=EffectState.EXECUTING\n    ).annotate",
+        "held = mine(attempt).annotate(",
+        "held = Effect.objects.filter(id=effect.id, state=EffectState.EXECUTING).annotate(",
         (LOST,),
     ),
     Mutant(

@@ -12,7 +12,7 @@ MUTANTS = (
     Mutant(
         "model: a conflict is told",
         "actions/compare.py",
-        'if standing["state"] not in states.HOLDING or case.ask.seen == standing["generation"]:',
+        'if standing["state"] not in states.HOLDING or has_seen:',
         "if True:",
         (LANE,),
     ),
