@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 COMPARE = "actions/compare.py"
+CASE = "actions/case.py"
 KEYED = "actions/keyed.py"
 ISSUE = "actions/issue.py"
 STANDING = "actions/standing.py"
@@ -65,8 +66,8 @@ MUTANTS = (
     Mutant(
         "rights in each realm",
         COMPARE,
-        "if not r.may_ask)",
-        "if False)",
+        "if not r.may_ask]",
+        "if False]",
         (TOLD + "test_who_may_not_is_refused",),
     ),
     Mutant(
@@ -107,7 +108,7 @@ MUTANTS = (
     Mutant(
         "seen is a guard",
         COMPARE,
-        "case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.generation",
+        "case.relation is Relation.OPPOSED and ask.seen is not None and ask.seen < seen.moved_to",
         "False",
         (TOLD + "test_a_lift_that_saw_an_older_generation_is_stale",),
     ),
@@ -137,7 +138,7 @@ MUTANTS = (
     ),
     Mutant(
         "covered in every realm",
-        COMPARE,
+        CASE,
         "lacks = any((e.realm, e.step) not in has for e in planned.effects)",
         "lacks = False",
         (TOLD + "test_a_ban_that_lacks_a_realm_is_not_enough",),
@@ -145,7 +146,7 @@ MUTANTS = (
     Mutant(
         "again meets again",
         COMPARE,
-        "return case.ask.again and case.ask.seen == case.seen.generation",
+        "return case.ask.again and case.ask.seen in {case.seen.generation, case.seen.moved_to}",
         "return case.ask.again",
         (
             TOLD + "test_again_orders_the_next_generation_once_and_with_a_reason_of_its_own",

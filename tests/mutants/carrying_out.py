@@ -76,8 +76,13 @@ MUTANTS = (
     Mutant(
         "settle: a doubt of its own",
         SETTLE,
+<<<<<<< HEAD
         "        attempts=attempt.number,\n",
         "",
+=======
+        "        state=EffectState.IN_DOUBT,\n        attempts=attempt.number,\n",
+        "        state=EffectState.IN_DOUBT,\n",
+>>>>>>> fixmutants
         (EFFECTS + "test_a_late_yes_decides_its_own_doubt_and_no_other",),
     ),
     Mutant(
@@ -120,15 +125,15 @@ MUTANTS = (
     Mutant(
         "what has begun does not expire",
         OUTBOX,
-        "        if operation.state != OperationState.APPROVED:\n            return 0\n",
+        "        if operation.state != old:\n            return 0\n",
         "",
         (EFFECTS + "test_what_has_begun_does_not_expire",),
     ),
     Mutant(
         "what is not begun expires in time",
         OUTBOX,
-        "requested_at__lt=Now() - BEGIN_WITHIN",
-        "requested_at__lt=Now()",
+        "let_run__lt=Now() - BEGIN_WITHIN",
+        "let_run__lt=Now()",
         (EFFECTS + "test_what_is_not_begun_in_15_minutes_expires",),
     ),
     # Doubts.

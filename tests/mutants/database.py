@@ -152,8 +152,8 @@ MUTANTS = (
     Mutant(
         "issue_end: what is not due",
         ISSUE_END,
-        " OR o.ends_at > clock_timestamp() THEN",
-        " THEN",
+        "     OR least(o.ends_at, CASE WHEN o.kept_at IS NULL THEN o.keep_by END) > clock_timestamp() THEN",
+        "     THEN",
         (ENDS + "test_an_end_is_issued_once_and_only_when_it_is_due",),
     ),
     Mutant(
@@ -173,8 +173,8 @@ MUTANTS = (
     Mutant(
         "issue_end: not while a later generation has not begun",
         ISSUE_END,
-        "IF v_later && ARRAY['awaiting_approval', 'approved', 'running'] THEN",
-        "IF false THEN",
+        "IF v_later && ARRAY['approved', 'running'] OR o.state",
+        "IF o.state",
         (ENDS + "test_an_end_waits_for_a_later_generation_that_has_not_begun",),
     ),
     Mutant(
@@ -217,8 +217,8 @@ MUTANTS = (
     Mutant(
         "the intent never changes",
         FROZEN,
-        "reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at\n  ON operation",
-        "reason\n  ON operation",
+        "reason, because, again_of, undoes_id, requested_by_id, via, draft_id, requested_at,\n",
+        "reason,\n",
         (RULES + "test_a_frozen_column_never_changes[origin-operation-because]",),
     ),
     Mutant(

@@ -77,7 +77,7 @@ MUTANTS = (
     ),
     Mutant(
         "Teredo is as wide as what it stands for",
-        "actions/subjects.py",
+        "actions/translated.py",
         '    (IPv6Network("2001::/32"), 96),  # Teredo',
         '    (IPv6Network("2001:0:1::/48"), 96),  # Teredo',
         (
@@ -130,8 +130,8 @@ MUTANTS = (
     Mutant(
         "what is protected meanwhile is looked at again, not an error",
         "actions/database.py",
-        '"SH001", "SH005", ',
-        '"SH001", ',
+        '"SH004", "SH005", ',
+        '"SH004", ',
         (STILL + "test_what_is_protected_between_the_look_and_the_write_is_refused",),
         raises="psycopg.DatabaseError",
     ),
@@ -244,7 +244,7 @@ MUTANTS = (
     ),
     Mutant(
         "one's own address is known in every form",
-        "actions/subjects.py",
+        "actions/translated.py",
         "    return (network,) if meant is None else (network, meant)",
         "    return (network,)",
         (

@@ -157,8 +157,8 @@ MUTANTS = (
     Mutant(
         "keys: the old ones go",
         REALMS,
-        "keyring.replace(django_settings.HOME, REALMS, last.only(set(named)))",
-        "last.only(set(named))",
+        "keyring.replace(django_settings.HOME, REALMS, last.only(set() if forget else _named()))",
+        "last.only(set() if forget else _named())",
         (SEALED + "test_after_the_keys_were_replaced_everything_opens_and_the_old_key_is_gone",),
     ),
     Mutant(

@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 FORCE = "actions/force.py"
 COMPARE = "actions/compare.py"
+CASE = "actions/case.py"
 READ = "actions/read.py"
 READER = "actions/reader.py"
 TESTS = "tests/contracts/test_readings.py::"
@@ -13,14 +14,14 @@ TESTS = "tests/contracts/test_readings.py::"
 MUTANTS = (
     Mutant(
         "drift: a generation of its own",
-        COMPARE,
+        CASE,
         "    if drift and standing is not None:\n        relation = Relation.MORE\n",
         "    if drift and standing is not None:\n",
         (TESTS + "test_drift_makes_the_next_generation_in_the_name_of_who_repeats",),
     ),
     Mutant(
         "drift: only what an action puts right",
-        COMPARE,
+        CASE,
         "Relation.COVERED and ask.action.mends",
         "Relation.COVERED",
         (TESTS + "test_what_no_action_puts_right_is_told_and_made_no_second_time",),

@@ -31,7 +31,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is unfinished and erased is more, not resumed",
-        "actions/compare.py",
+        "actions/case.py",
         "if lacks or gone or",
         "if lacks or",
         (SEAMS + "test_a_failed_rotation_whose_value_is_erased_is_asked_for_anew_not_finished",),
@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "drift put right ends no sooner than what had stood",
-        "actions/compare.py",
+        "actions/case.py",
         "            intent = mended.at_least(intent, intent_of(standing))\n",
         "",
         (
