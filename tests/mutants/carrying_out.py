@@ -76,13 +76,8 @@ MUTANTS = (
     Mutant(
         "settle: a doubt of its own",
         SETTLE,
-<<<<<<< HEAD
-        "        attempts=attempt.number,\n",
-        "",
-=======
         "        state=EffectState.IN_DOUBT,\n        attempts=attempt.number,\n",
         "        state=EffectState.IN_DOUBT,\n",
->>>>>>> fixmutants
         (EFFECTS + "test_a_late_yes_decides_its_own_doubt_and_no_other",),
     ),
     Mutant(

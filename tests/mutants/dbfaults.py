@@ -5,10 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 RECOVERED = "tests/contracts/test_recovered.py::"
-<<<<<<< HEAD
-=======
 FORGOTTEN = "actions/forgotten.py"
->>>>>>> fixmutants
 SETTLE = "actions/settle.py"
 RECOVER = "actions/recover.py"
 TIMELINE = "actions/sql/timeline.sql"
@@ -33,28 +30,16 @@ MUTANTS = (
     ),
     Mutant(
         "failover: what may have been sent is not taken up unread",
-<<<<<<< HEAD
-        "actions/forgotten.py",
-        "a.outcome = '{FORGOTTEN}')",
-        "a.outcome = 'none such')",
-=======
         FORGOTTEN,
         "NOT EXISTS (SELECT FROM attempt a WHERE a.effect_id = e.id AND",
         "NOT EXISTS (SELECT FROM attempt a WHERE false AND a.effect_id = e.id AND",
->>>>>>> fixmutants
         (SENT,),
     ),
     Mutant(
         "failover: what is asked for anew is read first",
-<<<<<<< HEAD
-        "actions/forgotten.py",
-        "AND NOT (e.attempts = 0 AND",
-        "AND NOT (false AND",
-=======
         FORGOTTEN,
         "AND NOT (e.attempts = 0 AND",
         "AND NOT (false AND e.attempts = 0 AND",
->>>>>>> fixmutants
         (RECOVERED + "test_what_was_lost_altogether_and_is_asked_for_again_is_read_first",),
     ),
     Mutant(

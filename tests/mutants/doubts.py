@@ -28,13 +28,8 @@ MUTANTS = (
     Mutant(
         "ahead: the fence",
         OUTBOX,
-<<<<<<< HEAD
-        "held = mine(attempt).annotate",
-        "held = Effect.objects.filter(id=effect.id, state=EffectState.EXECUTING).annotate",
-=======
         "held = mine(attempt).annotate(",
         "held = Effect.objects.filter(id=effect.id, state=EffectState.EXECUTING).annotate(",
->>>>>>> fixmutants
         (LOST,),
     ),
     Mutant(
