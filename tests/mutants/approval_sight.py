@@ -1,4 +1,4 @@
-"""What keeps reasons and realms from who may not see them, where approvals are listed: each taken out once."""
+"""What keeps reasons and realms from who may not see them where approvals are listed, taken out."""
 
 from __future__ import annotations
 
