@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "the list of what is protected is for admins",
         "console/views/protected.py",
-        "    must(request.rights.administers)\n    form",
-        "    form",
+        '    must(writes or (request.rights.reads_log and request.method != "POST"))\n',
+        "",
         (DOORS + "test_an_admin_lists_what_is_protected_and_nobody_else_sees_it",),
     ),
     Mutant(
@@ -216,7 +216,7 @@ MUTANTS = (
     Mutant(
         "what is wide is typed",
         "actions/limits.py",
-        "    if not wanted or ask.confirm.strip() == wanted:\n",
+        "    if not wanted or ask.confirm.strip() in {wanted, ask.subject.name}:\n",
         "    if True:\n",
         (STILL + "test_what_is_wide_is_typed_by_who_confirms_it",),
     ),
@@ -313,7 +313,7 @@ MUTANTS = (
     Mutant(
         "what may end any moment is not enough for others",
         "actions/limits.py",
-        '    if not facts.get("keep_by") or facts.get("kept_at") or own(ask):\n',
+        '    if not facts.get("keep_for") or facts.get("kept_at") or own(ask):\n',
         "    if True:\n",
         (STILL + "test_what_may_end_any_moment_is_not_enough_for_anybody_else",),
     ),
