@@ -313,7 +313,7 @@ MUTANTS = (
     Mutant(
         "what may end any moment is not enough for others",
         "actions/limits.py",
-        '    if not facts.get("keep_by") or facts.get("kept_at") or own(ask):\n',
+        '    if not facts.get("keep_for") or facts.get("kept_at") or own(ask):\n',
         "    if True:\n",
         (STILL + "test_what_may_end_any_moment_is_not_enough_for_anybody_else",),
     ),
