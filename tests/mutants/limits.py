@@ -216,7 +216,7 @@ MUTANTS = (
     Mutant(
         "what is wide is typed",
         "actions/limits.py",
-        "    if not wanted or ask.confirm.strip() == wanted:\n",
+        "    if not wanted or ask.confirm.strip() in {wanted, ask.subject.name}:\n",
         "    if True:\n",
         (STILL + "test_what_is_wide_is_typed_by_who_confirms_it",),
     ),
