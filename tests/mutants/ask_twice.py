@@ -110,7 +110,7 @@ MUTANTS = (
         "    NEW.keep_by := coalesce(NEW.approved_at, clock_timestamp())",
         "    NEW.kept_at := NULL::timestamptz",
         (TWICE + "test_the_time_to_keep_it_counts_from_the_approval",),
-        raises="psycopg.DatabaseError",
+        raises="psycopg.errors.CheckViolation",
     ),
     Mutant(
         "the time to keep it does not begin while it waits",
