@@ -26,7 +26,7 @@ from tests.contracts.approving import (
     people,
     rule,
 )
-from tests.contracts.inside import MAY_NOT, Still, ban, refused
+from tests.contracts.inside import MAY_NOT, Still, ban, refused, tampering
 from tests.contracts.scripted import CAPABILITY, world
 from tests.contracts.verbs import cancelled, events
 
@@ -162,9 +162,14 @@ def _after_it_ended(still: Still, name: str) -> tuple[int, str]:
     return operation, "li"
 
 
+def _become(still: Still, kind: str) -> None:
+    with tampering(still, "caller", "caller_identity_never_changes") as at:
+        at.execute("UPDATE caller SET kind = %s WHERE username = 'cy'", [kind])
+
+
 def _closed_account(still: Still, name: str) -> tuple[int, str]:
     operation = int(still.submit(ban(name)).operation["id"])
-    still.rows("UPDATE caller SET kind = 'service' WHERE username = 'cy' RETURNING 1")
+    _become(still, "service")
     return operation, "cy"
 
 
@@ -185,7 +190,7 @@ NO = {
 def as_before(still: Still) -> Iterator[None]:
     """What these scenes change of people and rights is put back."""
     yield
-    still.rows("UPDATE caller SET kind = 'person' WHERE username = 'cy' RETURNING 1")
+    _become(still, "person")
     still.rows(
         "INSERT INTO realm_group_grant (content_object_id, group_id, permission_id)"
         " SELECT m.id, g.id, p.id FROM realm m, auth_group g, auth_permission p"

@@ -165,7 +165,10 @@ def test_every_unique_rule_of_ours_is_broken_by_some_test(still: Still) -> None:
         *("incident_key_once", "incident_entry_once", "incident_member_once"),
         *("subject_label_once", "made_value_operation_id_key", "realm_secret_version_id_key"),
         *("protected_subject_once", "limit_count_once", "seat_once"),
-        "timeline_once",
+        *("timeline_once", "effect_one_in_each_place_of_a_realm", "happening_once"),
+        *("endpoint_name_key", "endpoint_secret_once", "endpoint_has_two_secrets_at_most"),
+        *("notice_once_for_a_person_and_channel", "notice_once_for_an_endpoint"),
+        *("notice_choice_once", "notice_mark_is_one"),
     }
     assert ours == (set(COPIES) - {"arrival_pkey"}) | named_elsewhere
 

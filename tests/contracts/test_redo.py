@@ -240,10 +240,12 @@ def test_it_is_tried_for_15_minutes_from_the_first_try_not_from_the_request(
     with world(still, Redo.OBSERVED) as given:
         given.system.says += [RetryLater("busy")] * 3
         operation, effect = given.one(name)
-        age(still, operation, "20 minutes")
-        given.set(effect, "going_since = now() - interval '20 minutes'")  # it waited for its turn
+        age(still, operation, "10 minutes")
+        given.set(effect, "going_since = now() - interval '10 minutes'")  # it waited for its turn
         given.deliver(effect)
         assert given.of(effect) == "ready"
+        assert given.of(effect, "going_since > now() - interval '5 minutes'")
+        age(still, operation, "20 minutes")
         given.set(effect, "going_since = now() - interval '14 minutes', run_at = now()")
         given.deliver(effect)
         assert given.of(effect) == "ready"
