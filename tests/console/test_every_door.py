@@ -41,11 +41,12 @@ def scene(console: Console) -> dict[str, str]:
         "reason": "doors",
     }
     draft = ana.http.post("/api/v1/drafts", json=body).json()["draft"]
-    # So old that confirming it is told so, whenever it was first shown.
+    # So old that confirming it is told so, and shown long enough ago that it is not told "too soon".
     console.rewrite(
         "draft",
         "draft_never_changes",
-        "created_at = now() - interval '1 hour' WHERE id = %s",
+        "created_at = now() - interval '1 hour', first_shown_at = now() - interval '50 minutes'"
+        " WHERE id = %s",
         draft,
     )
     other = f"door-{uuid.uuid4().hex[:8]}"
