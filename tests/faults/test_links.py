@@ -21,7 +21,7 @@ from tests.chaos.checker import violations
 from tests.chaos.scene import Scene
 from tests.console_process import Api, Console, eventually
 from tests.faults.beside import Line, keeper, line_to_database, web, worker
-from tests.faults.brokers import broker
+from tests.faults.brokers import Redis
 from tests.faults.cluster import copied
 from tests.faults.test_keeper_killed import stands_still
 from tests.faults.world import CLASSES, LOADED, UNHURRIED, World, add_realm, downstream
@@ -122,13 +122,17 @@ def test_lines_cut_one_by_one_and_mended_in_another_order_lose_and_double_nothin
             name: stack.enter_context(line_to_database(console.home, tmp_path / name))
             for name in ("web", "keeper", "worker")
         }
-        redis = stack.enter_context(broker("redis"))
+        at = tmp_path / "redis"
+        at.mkdir()
+        redis = Redis(at)
+        stack.callback(redis.close)
+        redis.restart()
         lines["broker"] = Line(("127.0.0.1", redis.port))
         lines["downstream"] = Line(("127.0.0.1", int((outside / "port").read_text())))
         for line in lines.values():
             stack.callback(line.close)
         stack.enter_context(realms_at(console, lines["downstream"].port))
-        rings = {"BROKER_URL": f"redis://127.0.0.1:{lines['broker'].port}/0"}
+        rings = {"BROKER_URL": f"redis://:{redis.password}@127.0.0.1:{lines['broker'].port}/0"}
         console.url = stack.enter_context(web(tmp_path / "web", **LOADED))
         stack.enter_context(keeper(tmp_path / "keeper", **UNHURRIED, **rings))
         stack.enter_context(worker(tmp_path / "worker", **UNHURRIED, **rings))

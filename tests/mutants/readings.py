@@ -30,7 +30,8 @@ MUTANTS = (
         "drift: not put back under the old key",
         COMPARE,
         "if decision := by_key(ask, seen, fingerprint) or may_not(ask, seen):",
-        "told = seen.keyed\n    drift = told and mended.has_drifted(told, seen)"
+        "from actions import mended\n\n    told = seen.keyed"
+        "\n    drift = told and mended.has_drifted(told, seen)"
         "\n    keyed = None if drift else by_key(ask, seen, fingerprint)"
         "\n    if decision := keyed or may_not(ask, seen):",
         (TESTS + "test_the_same_key_again_starts_nothing_and_says_that_it_is_not_in_force",),
