@@ -10,7 +10,7 @@ hash = $(firstword $(shell cat $(1) | cksum | tr ' ' '-'))
 RUNTIME := $(VENV)/.runtime-$(call hash,requirements.txt)
 DEV := $(VENV)/.dev-$(call hash,requirements.txt requirements-dev.txt)
 
-.PHONY: help run test faults check mutants chaos bench e2e lock clean chromium brokers
+.PHONY: help run test again faults check mutants chaos bench e2e lock clean chromium brokers
 .DELETE_ON_ERROR:
 
 help: ## Show what can be made
@@ -25,6 +25,9 @@ LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/fau
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
 	$(PY) -m pytest -n 2 --dist loadgroup $(LONG:%=--ignore=%)
+
+again: $(DEV) ## Run the tests that failed last, alone
+	$(PY) -m pytest --last-failed --last-failed-no-failures none
 
 faults: $(DEV) brokers ## Run the long tests: every redo class, brokers that vanish, chaos
 	$(PY) -m pytest $(LONG)
