@@ -28,8 +28,6 @@ def main() -> int:
         print(f"{title}: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
     for line in report.violations[:50]:
         print(f"VIOLATED {line}")
-    for line in report.known:
-        print(f"KNOWN {line}")
     print(f"{report.verdict} {report.why}".rstrip(), f"(quiet after {report.ended_after} s)")
     print(f"report: {report.write(args.to)}")
     return report.status

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 
 from tests.chaos import facts as reading
-from tests.chaos.checker import known, violations
+from tests.chaos.checker import violations
 from tests.chaos.clients import Client, Crowd, History
 from tests.chaos.havoc import Havoc
 from tests.chaos.scene import Scene, scene
@@ -46,7 +46,6 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)  # faults that are reported and not mended yet
     ended_after: float = 0.0
 
     @property
@@ -78,7 +77,7 @@ def chaos(plan: Plan, directory: Path) -> Report:
         except reading.CannotRead as error:
             report.why = f"the final read failed: {error}"
             return report
-    report.violations, report.known = violations(found), known(found)
+    report.violations = violations(found)
     report.counts = counted(found, havoc.deaths, report.violations)
     if not found.operations or not found.ledger:
         report.why = "nothing was done"
