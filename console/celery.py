@@ -13,7 +13,7 @@ from celery import Celery, signals  # type: ignore[import-untyped]
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
-from console import pgmq
+from console import pgmq, redis_bell
 from console.supervise import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -21,6 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 django.setup()
 pgmq.use()
+redis_bell.use()
 
 
 def configuration(url: str, lease: float) -> dict[str, object]:
@@ -69,9 +70,6 @@ def _transport(url: str, lease: float) -> dict[str, object]:
     match urlsplit(url).scheme:
         case "redis" | "rediss":
             return {
-                "visibility_timeout": visibility,
-                "unacked_restore_interval": 5,
-                "unacked_restore_throttle": 1,
                 "socket_connect_timeout": 5,
                 "socket_timeout": 10,
             }
