@@ -43,7 +43,7 @@ mutants: $(DEV) ## Break each guard once; a test must fail
 
 chaos: $(DEV) ## Kill everything at random while people ask (SEED, MINUTES, BROKER)
 	$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),2) \
-		$(if $(BROKER),--broker '$(BROKER)')
+		$(if $(BROKER),--broker $(BROKER))
 
 bench: $(DEV) ## Measure
 	$(PY) -m bench

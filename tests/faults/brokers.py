@@ -103,6 +103,17 @@ class Server:
             return False
         return True
 
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """All of it stands still meanwhile."""
+        assert self._process is not None
+        group = self._process.pid
+        os.killpg(group, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(group, signal.SIGCONT)
+
     def kill(self) -> None:
         if self._process is None:
             return
