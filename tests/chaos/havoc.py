@@ -119,11 +119,7 @@ class Havoc:
 
     def _processes(self) -> dict[Fault, int]:
         return {
-            self.kill_web_worker: 2,
-            self.kill_web: 1,
-            self.kill_keeper: 3,
-            self.kill_worker: 1,
-            self.kill_pool_child: 13,
+            self.kill: 20,
             self.halt: 4,
             self.end_backends: 1,
         }
@@ -135,20 +131,20 @@ class Havoc:
     def _below(self, name: str) -> list[psutil.Process]:
         return [child for program in self._programs(name) for child in program.children()]
 
-    def kill_web_worker(self, chance: random.Random, done: Counter[str]) -> None:
-        _kill(chance, done, self._below("web"), "web worker")
-
-    def kill_web(self, chance: random.Random, done: Counter[str]) -> None:
-        _kill(chance, done, self._programs("web"), "web server")
-
-    def kill_keeper(self, chance: random.Random, done: Counter[str]) -> None:
-        _kill(chance, done, self._programs("keeper"), "keeper")
-
-    def kill_worker(self, chance: random.Random, done: Counter[str]) -> None:
-        _kill(chance, done, self._programs("worker"), "worker")
-
-    def kill_pool_child(self, chance: random.Random, done: Counter[str]) -> None:
-        _kill(chance, done, self._below("worker"), "pool child")
+    def kill(self, chance: random.Random, done: Counter[str]) -> None:
+        """One of those that are there: while some take their time to come back, another kind."""
+        kinds: dict[str, tuple[int, list[psutil.Process]]] = {
+            "web worker": (2, self._below("web")),
+            "web server": (1, self._programs("web")),
+            "keeper": (3, self._programs("keeper")),
+            "worker": (1, self._programs("worker")),
+            "pool child": (13, self._below("worker")),
+        }
+        there = {kind: weight for kind, (weight, some) in kinds.items() if some}
+        if there:
+            [kind] = chance.choices(list(there), list(there.values()))
+            chance.choice(kinds[kind][1]).kill()
+            done[f"killed {kind}"] += 1
 
     def halt(self, chance: random.Random, done: Counter[str]) -> None:
         """SIGSTOP, and SIGCONT after a while; never one that was halted a short while ago."""
@@ -187,12 +183,6 @@ class Havoc:
                 " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
             )
         done["backends ended"] += 1
-
-
-def _kill(chance: random.Random, done: Counter[str], some: list[psutil.Process], what: str) -> None:
-    if some:
-        chance.choice(some).kill()
-        done[f"killed {what}"] += 1
 
 
 def _resume(pid: int) -> None:
