@@ -20,7 +20,8 @@ run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYH
 	@exec $(PY) -m console.run --under-make
 
 # What kills and halts many processes, one after another, takes minutes: a target of its own.
-LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py
+LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py \
+	tests/faults/test_random_chaos.py
 
 test: $(DEV) chromium ## Run the tests
 	$(PY) -m pytest $(LONG:%=--ignore=%)

@@ -38,6 +38,9 @@ LONGEST_HALT = LEASE + 0.6
 """Seconds: past the lease, so that somebody else takes over, but well within the settle time after it.
 A call halted in the middle for longer comes later than any system here is declared to take."""
 
+RESTS = {"web worker": 15.0, "web server": 60.0, "keeper": 8.0, "worker": 30.0, "pool child": 0.0}
+"""Seconds between two deaths of one kind: what is killed while it starts is never there at all."""
+
 type Fault = Callable[[random.Random, Counter[str]], None]
 
 
@@ -51,6 +54,7 @@ class Havoc:
         self.away: list[float] = []  # seconds for which the database was, each time
         self._done = [Counter[str]() for _ in range(3)]
         self._halted: dict[int, float] = {}
+        self._killed: dict[str, float] = {}  # when one of a kind was last
         self._supervisor = int(scene.console.state["supervisor"])
         rings = scene.bells
         hands: list[tuple[float, Mapping[Fault, int]]] = [
@@ -140,10 +144,16 @@ class Havoc:
             "worker": (1, self._programs("worker")),
             "pool child": (13, self._below("worker")),
         }
-        there = {kind: weight for kind, (weight, some) in kinds.items() if some}
+        now = time.monotonic()
+        there = {
+            kind: weight
+            for kind, (weight, some) in kinds.items()
+            if some and now - self._killed.get(kind, 0) > RESTS[kind]
+        }
         if there:
             [kind] = chance.choices(list(there), list(there.values()))
             chance.choice(kinds[kind][1]).kill()
+            self._killed[kind] = now
             done[f"killed {kind}"] += 1
 
     def halt(self, chance: random.Random, done: Counter[str]) -> None:

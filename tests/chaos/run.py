@@ -28,7 +28,7 @@ SAY_EVERY = 20.0
 
 @dataclass
 class Plan:
-    """Until each of `operations`, `deaths` and `restarts` is reached; or for `minutes`, without any."""
+    """For `minutes`; if a count is given, until each of them is reached, and those at most."""
 
     seed: int
     minutes: float  # with any of the three: at most

@@ -16,6 +16,7 @@ from tests.faults.test_keeper_killed import assert_brought_about, told
 from tests.faults.test_worker_killed import effect_of, end_leases, ring
 
 NETWORKS = (f"198.18.{n >> 8}.{n & 255}" for n in range(60_000, 65_000))
+LEASE = 8
 AGAIN_WITHIN = 60
 """Seconds in which workers find a broker again: kombu tries less and less often."""
 
@@ -64,12 +65,16 @@ class Served:
             yield ref, name, int(who.split()[-1])
 
 
+def env(broker: Broker) -> dict[str, str]:
+    return {"BROKER_URL": broker.url, "LEASE_SECONDS": str(LEASE)}
+
+
 @pytest.fixture(scope="module", params=["rabbitmq", "redis", "pgmq"])
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     home = tmp_path_factory.mktemp(request.param)
-    with started(request.param, home) as broker, running({"BROKER_URL": broker.url}) as console:
+    with started(request.param, home) as broker, running(env(broker)) as console:
         broker.ready(console)
         served = Served(console, broker)
         served.await_workers()
@@ -139,3 +144,28 @@ def test_a_pool_child_killed_in_the_middle_of_a_call_is_relieved(served: Served)
     assert_brought_about(served.console, ref, name)
     served.await_workers()
     assert served.worker == main
+
+
+def test_once_the_broker_and_every_worker_are_killed_effects_flow_within_the_lease_and_5_seconds(
+    served: Served,
+) -> None:
+    console = served.console
+    ordinary, _ = served.ban()
+    console.api().settled(ordinary)
+    with served.held_up() as (in_hand, name, _):
+        asked = [(in_hand, name), served.ban()]
+        killed = console.value("SELECT clock_timestamp()")
+        served.broker.kill()
+        for process in (*served.worker.children(recursive=True), served.worker):
+            process.kill()
+    asked += [served.ban(), served.ban()]
+    for ref, name in asked:
+        assert_brought_about(console, ref, name)
+    took = (
+        "SELECT max(extract(epoch FROM settled_at - %s))::float FROM operation WHERE ref = ANY(%s)"
+    )
+    asked_at = console.value("SELECT requested_at FROM operation WHERE ref = %s", ordinary)
+    slack = max(1, 10 * console.value(took, asked_at, [ordinary]))
+    assert console.value(took, killed, [ref for ref, _ in asked]) < LEASE + 5 + slack
+    served.broker.restart()
+    served.await_workers()
