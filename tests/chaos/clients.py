@@ -113,6 +113,7 @@ class Crowd:
         self.clients, self.seed = clients, seed
         self.stop = threading.Event()
         self.intents = 0
+        self.full = False  # so much is under way that nothing new is asked for
         self._lock = threading.Lock()
 
     def run(self, at_once: int, pause: float) -> None:
@@ -123,6 +124,9 @@ class Crowd:
 
     def _go_on(self, asking: ThreadPoolExecutor, pause: float) -> None:
         while not self.stop.is_set():
+            if self.full:
+                self.stop.wait(1)
+                continue
             with self._lock:
                 number = self.intents
                 self.intents += 1
