@@ -20,7 +20,8 @@ run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYH
 	@exec $(PY) -m console.run --under-make
 
 # What kills and halts many processes, one after another, takes minutes: a target of its own.
-LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py
+LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py \
+	tests/faults/test_random_chaos.py
 
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.
 test: $(DEV) chromium ## Run the tests
@@ -47,7 +48,7 @@ mutants: $(DEV) ## Break each guard once; a test must fail
 
 chaos: $(DEV) ## Kill everything at random while people ask (SEED, MINUTES, BROKER)
 	$(PY) -m tests.chaos --seed $(or $(SEED),1) --minutes $(or $(MINUTES),2) \
-		$(if $(BROKER),--broker '$(BROKER)')
+		$(if $(BROKER),--broker $(BROKER))
 
 bench: $(DEV) ## Measure
 	$(PY) -m bench

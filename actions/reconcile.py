@@ -23,6 +23,9 @@ from actions.states import EffectState, OperationState
 from actions.sweeping import each
 
 PARK_AFTER = 15 * 60.0
+PARK_OVERTAKEN_AFTER = 60.0
+"""Seconds for which a later generation waits in a realm for the reading of what it has overtaken."""
+
 SOONEST_LOOK, LATEST_LOOK = 1.0, 60.0
 """Seconds until it is read again: half of the time that the doubt has lasted, within these."""
 
@@ -48,6 +51,7 @@ class Doubt:
     redo: bool  # it may be tried again
     blind: bool  # … and without having read that it is not there
     endless: bool  # the end of something: neither parked nor given up
+    overtaken: bool = False  # a later generation has the lane: it is only read
 
 
 # Ids first: every sweep asks this, and mostly there is nothing.
@@ -100,18 +104,18 @@ SELECT extract(epoch FROM clock_timestamp() - coalesce(a.call_started_at, a.clai
 
 def _doubt(effect: Effect, operation: Operation) -> Doubt:
     row = database.one(_TIMES, {"effect": effect.pk})
-    redo = not row["told_no"] and not spent(effect.pk, operation).enough
+    overtaken = operation.state == OperationState.SUPERSEDED
+    redo = not (overtaken or row["told_no"] or spent(effect.pk, operation).enough)
     since_first = row["since_first"] or 0.0
     keeps = adapters.offer(effect).keeps
     remembered = effect.redo == Redo.NATURAL or keeps is None or since_first < keeps
-    # A later generation has the lane: only what was read not to be there may be given up for it.
-    mine = operation.state != OperationState.SUPERSEDED
     return Doubt(
         lasts=row["lasts"],
         since_first=since_first,
         redo=redo,
-        blind=redo and mine and effect.redo in BLIND and remembered,
+        blind=redo and effect.redo in BLIND and remembered,
         endless=operation.because.startswith(END),
+        overtaken=overtaken,
     )
 
 
@@ -125,6 +129,8 @@ def verdict(redo: Redo, seen: Seen, doubt: Doubt) -> EffectState | None:
         return EffectState.READY if doubt.redo else EffectState.FAILED
     if doubt.blind:
         return EffectState.READY
+    if doubt.overtaken:
+        return EffectState.PARKED if doubt.lasts > PARK_OVERTAKEN_AFTER else None
     return EffectState.PARKED if doubt.lasts > PARK_AFTER and not doubt.endless else None
 
 

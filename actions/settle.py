@@ -195,6 +195,10 @@ def to_ready(effect: int, old: EffectState, **also: object) -> int:
     )
 
 
+# It gives nothing back, which is one row.
+_CANCEL_UNSENT = "SELECT cancel_unsent(%(operation)s, clock_timestamp())"
+
+
 def roll_up(operation: Operation) -> None:
     """Bring the operation, and the steps that wait behind others, up to its effects.
 
@@ -202,7 +206,7 @@ def roll_up(operation: Operation) -> None:
     """
     if operation.state == OperationState.SUPERSEDED:
         # What was still under way when a later generation came is settled, but not sent again.
-        steps.cancel(Effect.objects.filter(operation=operation, state__in=states.UNSENT))
+        database.value(_CANCEL_UNSENT, {"operation": operation.pk})
         return
     if operation.state != OperationState.RUNNING:
         return

@@ -80,15 +80,17 @@ EFFECT_MOVES = (
     Move(_E.BLOCKED, _E.CANCELLED, "the step before it failed, or its operation ended"),
     Move(_E.READY, _E.EXECUTING, "a worker claims it"),
     Move(_E.READY, _E.CANCELLED, "its operation was superseded, cancelled or expired"),
+    Move(
+        _E.READY, _E.IN_DOUBT, "its operation was superseded, and an earlier call may have arrived"
+    ),
+    Move(_E.READY, _E.PARKED, "so too, and another effect of its lane is under way in its realm"),
     Move(_E.EXECUTING, _E.SUCCEEDED, "the system answered that it is so"),
     Move(_E.EXECUTING, _E.FAILED, "the system refused for good"),
     Move(_E.EXECUTING, _E.READY, "refused for now, or the lease ran out before the call"),
     Move(_E.EXECUTING, _E.IN_DOUBT, "no clear answer, or the lease ran out after the call began"),
     Move(_E.IN_DOUBT, _E.SUCCEEDED, "read back, and it is there"),
     Move(_E.IN_DOUBT, _E.READY, "read back after the settle time, and it is not there"),
-    Move(
-        _E.IN_DOUBT, _E.FAILED, "its own late answer is no, or it is not there and was tried enough"
-    ),
+    Move(_E.IN_DOUBT, _E.FAILED, "its own late answer is no, or it is not there, and that is that"),
     Move(_E.IN_DOUBT, _E.PARKED, "it cannot be read"),
     Move(_E.PARKED, _E.SUCCEEDED, "a person says that it is there"),
     Move(_E.PARKED, _E.FAILED, "a person says that it is not, and it is given up"),
@@ -112,7 +114,7 @@ UNFINISHED = frozenset({_O.PARTIAL, _O.FAILED})
 """States from which a new request for the same intent runs only what is left."""
 
 UNSENT = frozenset({_E.HELD, _E.BLOCKED, _E.READY})
-"""Effects that nothing was sent for, so that cancelling them is certain."""
+"""Effects that nobody has in hand. What is *ready* may have been sent before: see sql/overtake.sql."""
 
 OPEN = frozenset({_E.EXECUTING, _E.IN_DOUBT})
 """Effects that may be changing the outside right now; at most one per subject, lane and realm."""

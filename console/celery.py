@@ -13,7 +13,7 @@ from celery import Celery, signals  # type: ignore[import-untyped]
 from django.conf import settings
 from psycopg.conninfo import make_conninfo
 
-from console import pgmq, pool
+from console import pgmq, pool, redis_bell
 from console.supervise import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
@@ -22,6 +22,7 @@ os.environ.setdefault("PGCONNECT_TIMEOUT", "5")
 django.setup()
 pgmq.use()
 pool.use()
+redis_bell.use()
 
 
 def configuration(url: str, lease: float) -> dict[str, object]:
@@ -70,9 +71,6 @@ def _transport(url: str, lease: float) -> dict[str, object]:
     match urlsplit(url).scheme:
         case "redis" | "rediss":
             return {
-                "visibility_timeout": visibility,
-                "unacked_restore_interval": 5,
-                "unacked_restore_throttle": 1,
                 "socket_connect_timeout": 5,
                 "socket_timeout": 10,
             }

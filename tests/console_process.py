@@ -59,7 +59,7 @@ class Console:
                 text=True,
                 start_new_session=True,
             )
-        self.url = eventually(self._ready, 90, "the console is ready")
+        self.url = eventually(self._ready, 240, "the console is ready")
         return self
 
     def _ready(self) -> str:

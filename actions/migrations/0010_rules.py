@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
             may_ask=granted("entry", "ask_entry", "n.id", "look.caller", "v_ask"),
             may_ask_realm=granted("realm", "ask_realm", "m.id", "look.caller", "v_ask_realm"),
         ),
+        sql("overtake.sql"),
         sql("issue.sql"),
         sql("issue_end.sql"),
         sql("values.sql"),

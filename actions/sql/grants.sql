@@ -52,7 +52,7 @@ GRANT DELETE, UPDATE (taken_at, facts, message) ON reading TO steadyhand_worker;
 GRANT INSERT, UPDATE (seen_at) ON subject_label TO steadyhand_worker;
 GRANT SELECT, INSERT ON made_value TO steadyhand_worker;
 GRANT UPDATE (sealed, erased_at) ON made_value TO steadyhand_worker;
-GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;
+GRANT EXECUTE ON FUNCTION issue_end, cancel_unsent, log_append, erase_values TO steadyhand_worker;
 
 -- Auditor: reads what happened, and who; no password, session or token.
 GRANT SELECT (id, username, first_name, last_name, kind, is_active) ON caller TO steadyhand_auditor;

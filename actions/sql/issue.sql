@@ -93,8 +93,7 @@ BEGIN
   -- 3. The operation, where this request makes one.
   IF v_made THEN
     IF v_state IN ('awaiting_approval', 'approved', 'running') THEN
-      UPDATE effect SET state = 'cancelled', settled_at = v_at
-       WHERE operation_id = v_newest AND state IN ('held', 'blocked', 'ready');
+      PERFORM cancel_unsent(v_newest, v_at);
       UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_newest;
     END IF;
     IF v_subject IS NULL THEN

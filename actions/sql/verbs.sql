@@ -79,8 +79,7 @@ BEGIN
     PERFORM set_going(o.id, v_at);
     UPDATE operation SET state = 'running', settled_at = NULL WHERE id = o.id;
   ELSIF p_disposition = 'cancelled' THEN
-    UPDATE effect SET state = 'cancelled', settled_at = v_at
-     WHERE operation_id = o.id AND state IN ('held', 'blocked', 'ready');
+    PERFORM cancel_unsent(o.id, v_at);
     UPDATE operation SET state = 'cancelled', settled_at = v_at WHERE id = o.id;
   ELSIF v_did THEN
     PERFORM decide_parked(o.id, p_effect, p_to, p_message, v_newest, v_at);
@@ -120,8 +119,7 @@ BEGIN
    WHERE id = p_effect;
   IF NOT p_newest THEN
     -- A later generation may hold the lane, so this one never runs again: it is only said what it is.
-    UPDATE effect SET state = 'cancelled', settled_at = p_at
-     WHERE operation_id = p_operation AND state IN ('held', 'blocked', 'ready');
+    PERFORM cancel_unsent(p_operation, p_at);
   END IF;
   SELECT array_agg(e.state) INTO v_states FROM effect e WHERE e.operation_id = p_operation;
   IF p_newest THEN

@@ -27,7 +27,7 @@ console.api.* console.views.*
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.pictures console.record console.forms
 console.views.loading console.api.errors console.api.strict console.access console.wording
-  console.waiting console.world console.supervise console.pgmq console.pool
+  console.waiting console.world console.supervise console.pgmq console.pool console.redis_bell
 console.example console.trial console.steps
 console.embedded console.trial_line console.leftovers console.broker
 console.account console.one_run

@@ -75,34 +75,8 @@ def the_ledger_says_what_the_states_say(facts: Facts) -> Lines:
         there = applied or (effect["redo"] == "natural" and so)
         if state == EffectState.SUCCEEDED and not there:
             yield f"{effect['key']} succeeded, and was never applied: {trail(facts, effect)}"
-        if not applied or cancelled_before_its_redo(facts, effect):
-            continue
-        if state in {EffectState.FAILED, EffectState.CANCELLED}:
+        if applied and state in {EffectState.FAILED, EffectState.CANCELLED}:
             yield f"{effect['key']} is {state}, and was applied: {trail(facts, effect)}"
-
-
-def cancelled_before_its_redo(facts: Facts, effect: dict[str, Any]) -> bool:
-    """A known fault, counted apart: sent, in doubt, to be sent again, and then cancelled as never sent.
-
-    Its operation was superseded by the opposite, which is sent all the same.
-    """
-    state = {operation["ref"]: operation["state"] for operation in facts.operations}
-    return (
-        effect["state"] == EffectState.CANCELLED
-        and effect["redo"] in {"natural", "keyed"}
-        and state[effect["ref"]] == OperationState.SUPERSEDED
-        and "it is sent again, which this system allows.)" in trail(facts, effect)
-    )
-
-
-def known(facts: Facts) -> list[str]:
-    """Faults that are reported and not mended yet; a test holds each, and fails once it is."""
-    made = {line["key"] for line in facts.ledger}
-    return [
-        f"cancelled, and was applied: {trail(facts, effect)}"
-        for effect in facts.effects
-        if effect["key"] in made and cancelled_before_its_redo(facts, effect)
-    ]
 
 
 def trail(facts: Facts, effect: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -11,8 +12,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-import httpx2 as httpx
 
 from tests.console_process import Api
 
@@ -30,11 +29,14 @@ class History:
         self._file = path.open("a")
         self._lock = threading.Lock()
         self.lines: list[dict[str, Any]] = []
+        self.refs: set[str] = set()  # of operations that somebody was told of
 
     def write(self, **line: Any) -> None:
         line["at"] = time.time()
         with self._lock:
             self.lines.append(line)
+            if line.get("ref"):
+                self.refs.add(line["ref"])
             self._file.write(json.dumps(line) + "\n")
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -45,16 +47,32 @@ class Client:
 
     def __init__(self, name: str, api: Api, history: History) -> None:
         self.name, self.history = name, history
-        self.http = httpx.Client(
-            base_url=str(api.http.base_url), headers=api.http.headers, timeout=15
-        )
+        self._headers = {"Authorization": f"Bearer {api.token}", "Content-Type": "application/json"}
+        self._address = api.http.base_url.host, api.http.base_url.port
+        self._own = threading.local()
+
+    def _post(self, body: object, key: str) -> tuple[int, dict[str, Any]]:
+        """Plain and on a line per thread: there are many, and the machine has other things to do."""
+        line = getattr(self._own, "line", None)
+        if line is None:
+            line = self._own.line = http.client.HTTPConnection(*self._address, timeout=15)
+        try:
+            headers = {**self._headers, "Idempotency-Key": key}
+            line.request("POST", "/api/v1/operations", json.dumps(body), headers)
+            told = line.getresponse()
+            content = told.read()
+            readable = told.status in {200, 201, *DEFINITE}
+            return told.status, json.loads(content) if readable else {}
+        except BaseException:
+            line.close()
+            raise
 
     def ask(self, intent: str, phase: int, key: str, seen: int | None, again: bool) -> None:
         """`again`: send it once more after it was answered, as who does not trust the answer."""
         for number in range(SENT_AGAIN):
             if self._once(intent, phase, key, seen, number) != "unknown":
                 break
-            time.sleep(min(2.0, 0.2 * (number + 1)))
+            time.sleep(min(4.0, 0.5 * (number + 1)))
         if again:
             self._once(intent, phase, key, seen, -1)
 
@@ -70,20 +88,17 @@ class Client:
             **({} if seen is None else {"seen": seen}),
         }
         try:
-            told = self.http.post("/api/v1/operations", json=body, headers={"Idempotency-Key": key})
-            answer = told.json() if told.status_code in {200, 201, *DEFINITE} else {}
-        except (httpx.HTTPError, ValueError) as error:
+            status, answer = self._post(body, key)
+        except (OSError, http.client.HTTPException, ValueError) as error:
             self.history.write(**named, kind="unknown", why=type(error).__name__)
             return "unknown"
-        kind = {200: "ok", 201: "ok"}.get(told.status_code) or (
-            "fail" if told.status_code in DEFINITE else "unknown"
-        )
+        kind = {200: "ok", 201: "ok"}.get(status) or ("fail" if status in DEFINITE else "unknown")
         operation = answer.get("operation") or {}
         self.history.write(
             **named,
             kind=kind,
             begun=begun,
-            status=told.status_code,
+            status=status,
             ref=operation.get("ref") if kind == "ok" else None,
             disposition=answer.get("disposition"),
             in_force=answer.get("in_force"),
@@ -98,20 +113,22 @@ class Crowd:
         self.clients, self.seed = clients, seed
         self.stop = threading.Event()
         self.intents = 0
+        self.full = False  # so much is under way that nothing new is asked for
         self._lock = threading.Lock()
 
-    def run(self, at_once: int, pause: float, most: int) -> None:
-        """Until told to stop, or for `most` intents."""
+    def run(self, at_once: int, pause: float) -> None:
+        """Until told to stop."""
         with ThreadPoolExecutor(at_once * 3) as asking, ThreadPoolExecutor(at_once) as intents:
             for _ in range(at_once):
-                intents.submit(self._go_on, asking, pause, most)
+                intents.submit(self._go_on, asking, pause)
 
-    def _go_on(self, asking: ThreadPoolExecutor, pause: float, most: int) -> None:
+    def _go_on(self, asking: ThreadPoolExecutor, pause: float) -> None:
         while not self.stop.is_set():
+            if self.full:
+                self.stop.wait(1)
+                continue
             with self._lock:
                 number = self.intents
-                if number >= most:
-                    return
                 self.intents += 1
             self._intent(asking, number)
             self.stop.wait(pause)

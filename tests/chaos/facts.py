@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,9 +111,11 @@ def _events(console: Console) -> list[dict[str, Any]]:
 
 def _in_force(console: Console, refs: list[str]) -> dict[str, str]:
     api = console.api()
-    told = {}
-    for ref in refs:
+
+    def told(ref: str) -> str:
         answer = api.get(f"/operations/{ref}")
         answer.raise_for_status()
-        told[ref] = str(answer.json()["in_force"])
-    return told
+        return str(answer.json()["in_force"])
+
+    with ThreadPoolExecutor(6) as pool:
+        return dict(zip(refs, pool.map(told, refs), strict=True))

@@ -14,26 +14,34 @@ from typing import Any
 import psycopg
 
 from tests.chaos import facts as reading
-from tests.chaos.checker import known, violations
+from tests.chaos.checker import violations
 from tests.chaos.clients import Client, Crowd, History
 from tests.chaos.havoc import Havoc
 from tests.chaos.scene import Scene, scene
 
 CLIENTS = 6
-BOUND = 300.0
-"""Seconds after the last fault in which everything that is not parked must have ended.
+BOUND = 180.0
+"""Seconds after the last fault, or after the last thing that ended, in which something must end.
 A redo that failed four times waits up to 16 s, and a doubt is read again after half its age."""
+BACKLOG = 1000
+"""Effects under way beyond which nothing new is asked for: faults are to meet work in hand."""
+SAY_EVERY = 10.0
 
 
 @dataclass
 class Plan:
+    """For `minutes`; if a count is given, until each of them is reached, and those at most."""
+
     seed: int
-    minutes: float
-    broker: str = ""
-    every: float = 1.5  # seconds between faults, on average somewhat more
+    minutes: float  # with any of the three: at most
+    operations: int = 0
+    deaths: int = 0
+    restarts: int = 0
+    broker: str = "pgmq"
+    every: float = 1.5  # seconds between faults of processes, on average
+    restart_every: float = 12.5  # seconds between restarts of the database, on average
     at_once: int = 16  # intents under way
     pause: float = 0.3  # seconds between two intents of one hand
-    most: int = 1_000_000  # intents
 
 
 @dataclass
@@ -46,8 +54,7 @@ class Report:
     counts: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
-    known: list[str] = field(default_factory=list)  # faults that are reported and not mended yet
-    ended_after: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def status(self) -> int:
@@ -66,10 +73,15 @@ def chaos(plan: Plan, directory: Path) -> Report:
     path.unlink(missing_ok=True)
     history = History(path)
     with scene(plan.broker) as given:
-        havoc = Havoc(given, plan.seed, plan.every)
+        havoc = Havoc(given, plan.seed, plan.every, plan.restart_every)
+        begun = time.monotonic()
         _storm(given, havoc, plan, history)
+        report.seconds["of faults"] = round(time.monotonic() - begun, 1)
+        report.seconds["until all had ended"] = _quiet(given)
         report.faults = dict(sorted(havoc.done.items()))
-        report.ended_after = _quiet(given)
+        if havoc.away:
+            report.seconds["database away, at most"] = round(max(havoc.away), 1)
+            report.seconds["database away, mean"] = round(sum(havoc.away) / len(havoc.away), 2)
         if havoc.failed:
             report.why = f"the faults ended in {havoc.failed[0]}"
             return report
@@ -78,13 +90,22 @@ def chaos(plan: Plan, directory: Path) -> Report:
         except reading.CannotRead as error:
             report.why = f"the final read failed: {error}"
             return report
-    report.violations, report.known = violations(found), known(found)
+    report.violations = violations(found)
     report.counts = counted(found, havoc.deaths, report.violations)
-    if not found.operations or not found.ledger:
-        report.why = "nothing was done"
-        return report
-    report.verdict = "violated" if report.violations else "passed"
+    _judge(report, havoc)
     return report
+
+
+def _judge(report: Report, havoc: Havoc) -> None:
+    plan = report.plan
+    made = (report.counts["operations"], havoc.deaths, havoc.restarts)
+    wanted = (max(1, plan.operations), plan.deaths, plan.restarts)
+    if report.violations:
+        report.verdict = "violated"
+    elif any(is_ < should for is_, should in zip(made, wanted, strict=True)):
+        report.why = "only {} operations, {} deaths and {} restarts in time".format(*made)
+    else:
+        report.verdict = "passed"
 
 
 def _storm(given: Scene, havoc: Havoc, plan: Plan, history: History) -> None:
@@ -94,17 +115,33 @@ def _storm(given: Scene, havoc: Havoc, plan: Plan, history: History) -> None:
         for name in names
     ]
     crowd = Crowd(clients, plan.seed)
-    asking = threading.Thread(target=crowd.run, args=(plan.at_once, plan.pause, plan.most))
-    breaking = threading.Thread(target=havoc.run)
+    asking = threading.Thread(target=crowd.run, args=(plan.at_once, plan.pause), daemon=True)
     asking.start()
-    breaking.start()
-    asking.join(plan.minutes * 60)
+    havoc.begin()
+    _until(plan, havoc, history, crowd, given)
     crowd.stop.set()
-    havoc.stop.set()
-    breaking.join(120)
+    havoc.end()
     asking.join(400)
-    if breaking.is_alive() or asking.is_alive():
+    if asking.is_alive():
         havoc.failed.append("a thread that does not end")
+
+
+def _until(plan: Plan, havoc: Havoc, history: History, crowd: Crowd, given: Scene) -> None:
+    """Return when there was enough of everything, or the time is over; say how far it is."""
+    targets = plan.operations or plan.deaths or plan.restarts
+    begun = said = time.monotonic()
+    while (now := time.monotonic()) - begun < plan.minutes * 60 and not havoc.failed:
+        made = (len(history.refs), havoc.deaths, havoc.restarts)
+        if now - said >= SAY_EVERY:
+            said = now
+            told = "{} operations, {} deaths, {} restarts".format(*made)
+            still = _open(given)
+            print(f"{now - begun:6.0f} s: {told}; under way: {still}", flush=True)
+            crowd.full = still is not None and still > BACKLOG
+        wanted = (plan.operations, plan.deaths, plan.restarts)
+        if targets and all(is_ >= should for is_, should in zip(made, wanted, strict=True)):
+            return
+        time.sleep(0.2)
 
 
 _OPEN = """
@@ -113,14 +150,27 @@ SELECT (SELECT count(*) FROM operation WHERE state IN ('approved', 'running'))
 """
 
 
+def _open(given: Scene) -> int | None:
+    """How much is under way; None while the database does not say."""
+    with contextlib.suppress(psycopg.Error):
+        return int(given.console.value(_OPEN))
+    return None
+
+
 def _quiet(given: Scene) -> float:
-    """Wait until nothing is under way, or the bound is over; after how many seconds."""
-    begun = time.monotonic()
-    while time.monotonic() - begun < BOUND:
-        with contextlib.suppress(psycopg.Error):
-            if given.console.value(_OPEN) == 0:
-                break
-        time.sleep(0.2)
+    """Wait until nothing is under way, or nothing ended within the bound; after how many seconds."""
+    begun = said = ended = time.monotonic()
+    least = _open(given)
+    while (now := time.monotonic()) - ended < BOUND:
+        still = _open(given)
+        if still == 0:
+            break
+        if still is not None and (least is None or still < least):
+            least, ended = still, now
+        if now - said >= SAY_EVERY:
+            said = now
+            print(f"quiet for {now - begun:.0f} s; under way: {still}", flush=True)
+        time.sleep(1)
     return round(time.monotonic() - begun, 1)
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.bells import Bells, bells
 from tests.console_process import Console, running
 from tests.faults.world import CLASSES, LOADED, add_realm, downstream
 
-LEASE = 4.0
-"""Seconds. Longer than a call (1 s); with the settle time (3 s) it bounds how late a call may come."""
+LEASE, SETTLE = 6.0, 9.0
+"""Seconds. Longer than a call (1 s); the settle time after the lease bounds how late a call may come.
+Both leave room for a machine that others use too."""
 
 ENVIRONMENT = {
     "KEEPERS": "2",
@@ -23,6 +25,8 @@ ENVIRONMENT = {
     "WORKER_PROCESSES": "2",
     "WEB_WORKERS": "2",
     "LEASE_SECONDS": str(LEASE),
+    "DOWNSTREAM_SETTLE": str(SETTLE),
+    "DOWNSTREAM_TIMEOUT": "1.5",
     **LOADED,
 }
 
@@ -33,6 +37,7 @@ class Scene:
 
     console: Console
     systems: Mapping[str, Path]
+    bells: Bells | None = None
 
     def tell(self, realm: str, words: Sequence[str]) -> None:
         """How the next calls in a realm go."""
@@ -52,17 +57,18 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(broker: str = "") -> Iterator[Scene]:
-    """`broker`: as BROKER_URL; empty for pgmq in the embedded PostgreSQL."""
+def scene(broker: str = "pgmq") -> Iterator[Scene]:
+    """`broker`: pgmq (in the embedded PostgreSQL), rabbitmq, redis or none."""
     with contextlib.ExitStack() as stack:
         made = stack.enter_context(tempfile.TemporaryDirectory(prefix="steadyhand-chaos-"))
         systems = {realm: Path(made) / realm for realm in CLASSES}
         for directory in systems.values():
             directory.mkdir()
             stack.enter_context(downstream(directory))
-        env = ENVIRONMENT | ({"BROKER_URL": broker} if broker else {})
-        console = stack.enter_context(running(env))
+        rings = stack.enter_context(bells(broker))
+        console = stack.enter_context(running(ENVIRONMENT | {"BROKER_URL": rings.url}))
+        rings.ready(console)
         console.rows("UPDATE realm SET enabled = false RETURNING id")
         for realm, directory in systems.items():
             add_realm(console, realm, f"down-{realm}", int((directory / "port").read_text()))
-        yield Scene(console, systems)
+        yield Scene(console, systems, rings)

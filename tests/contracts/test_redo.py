@@ -151,7 +151,7 @@ def test_what_a_later_generation_overtook_is_not_given_up_unread(still: Still, n
         assert not given.deliver(given.effects(later)[0]), "it waits for the older one"
         given.system.looks[:] = [Seen.NO]
         look_again(given, effect)
-        assert given.of(effect) == "cancelled"
+        assert given.of(effect) == "failed"
         assert given.deliver(given.effects(later)[0])
 
 

@@ -221,7 +221,7 @@ def test_public_may_execute_none_of_our_functions_and_read_none_of_our_tables(st
 EXECUTES = {
     "web": {"look", "lane_now", "issue", "act", "log_append", "last_known", "ask_name"}
     | {"ask_readings", "value_state", "show_value", "acknowledge_value"},
-    "worker": {"issue_end", "log_append", "last_known", "erase_values"},
+    "worker": {"issue_end", "cancel_unsent", "log_append", "last_known", "erase_values"},
     "auditor": {"last_known"},
 }
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,8 +15,8 @@ from actions.connectors._base import Call, Connector, Facts, Offer, Redo, Unread
 from actions.outcomes import Applied, Found, Outcome, Refused, RetryLater, Seen, Unknown
 from tests.faults.downstream import LATE
 
-TIMEOUT = 1.0
-SETTLE = LATE + 1.0
+TIMEOUT = float(os.environ.get("DOWNSTREAM_TIMEOUT", "1"))
+SETTLE = float(os.environ.get("DOWNSTREAM_SETTLE", LATE + 1.0))
 
 
 class _Downstream(Connector):

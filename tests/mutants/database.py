@@ -144,8 +144,8 @@ MUTANTS = (
     Mutant(
         "issue: unsent effects of the superseded",
         ISSUE,
-        "WHERE operation_id = v_newest AND state IN ('held', 'blocked', 'ready');",
-        "WHERE false;",
+        "      PERFORM cancel_unsent(v_newest, v_at);\n",
+        "",
         (GUARDS + "test_what_a_superseded_operation_had_not_sent_is_never_sent",),
     ),
     # Ends.

@@ -127,8 +127,8 @@ MUTANTS = (
     Mutant(
         "doubt: what was overtaken is read",
         RECONCILE,
-        "blind=redo and mine and effect.redo",
-        "blind=redo and effect.redo",
+        "redo = not (overtaken or row",
+        "redo = not (row",
         (REDO + "test_what_a_later_generation_overtook_is_not_given_up_unread",),
     ),
     Mutant(
