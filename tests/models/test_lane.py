@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar
 
+import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -59,6 +59,7 @@ class Machine(RuleBasedStateMachine):
     still: ClassVar[Still]
     given: ClassVar[World]
     networks: ClassVar[Callable[[], str]]
+    at: ClassVar[psycopg.Connection[Any]]
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,15 +70,17 @@ class Machine(RuleBasedStateMachine):
         self.ids: dict[Op, tuple[int, int]] = {}
         self.attempts: dict[Op, tuple[Attempt, bool]] = {}
 
-    def op(self, data: st.DataObject, *effects: str) -> tuple[Lane, Op] | None:
-        """One of the operations, whose effect is in one of these states."""
-        some = [
-            (lane, op)
-            for lane in self.lanes
-            for op in lane.ops
-            if not effects or op.effect in effects
-        ]
-        return data.draw(st.sampled_from(some)) if some else None
+    def some(self, *effects: str) -> list[Op]:
+        """The operations, or those whose effect is in one of these states."""
+        every = (op for lane in self.lanes for op in lane.ops)
+        return [op for op in every if not effects or op.effect in effects]
+
+    def op(self, data: st.DataObject, *effects: str) -> tuple[Lane, Op]:
+        op = data.draw(st.sampled_from(self.some(*effects)))
+        return self._lane(op), op
+
+    def set(self, op: Op, change: str) -> None:
+        self.at.execute(f"UPDATE effect SET {change} WHERE id = %s", [self.ids[op][1]])
 
     def found(self, told: Answer, due: Told) -> None:
         assert (told.disposition, told.changed) == (
@@ -131,13 +134,13 @@ class Machine(RuleBasedStateMachine):
             return Told("key_reused", before[1])
         return Told("existing", before[1]) if before[1] else None
 
-    @rule(data=st.data(), called=st.booleans())
-    def take(self, data: st.DataObject, called: bool) -> None:
-        if (one := self.op(data, "ready", "executing", "cancelled")) is None:
-            return
-        lane, op = one
+    @precondition(lambda self: self.some("ready"))
+    @rule(data=st.data(), called=st.booleans(), blind=st.sampled_from((False, False, False, True)))
+    def take(self, data: st.DataObject, called: bool, blind: bool) -> None:
+        """What is rung for is mostly ready; `blind`: whatever it is."""
+        lane, op = self.op(data) if blind else self.op(data, "ready")
         effect = self.ids[op][1]
-        self.given.due_now(effect)
+        self.set(op, "run_at = now()")
         with self.still.acting("worker"):
             attempt = outbox.claim(effect, "test")
             assert (attempt is not None) == lane.may_take(op)
@@ -160,27 +163,26 @@ class Machine(RuleBasedStateMachine):
     def _lane(self, op: Op) -> Lane:
         return next(lane for lane in self.lanes if op in lane.ops)
 
+    @precondition(lambda self: self.some("executing"))
     @rule(data=st.data())
     def lease_over(self, data: st.DataObject) -> None:
-        if (one := self.op(data, "executing")) is None:
-            return
-        lane, op = one
-        self.given.set(self.ids[op][1], "lease_until = now() - interval '1 s'")
+        lane, op = self.op(data, "executing")
+        self.set(op, "lease_until = now() - interval '1 s'")
         with self.still.acting("worker"):
             assert outbox.expire_leases() == 1
         lane.lease_over(op, self.attempts[op][1])
 
+    @precondition(lambda self: self.some("in_doubt"))
     @rule(looks=st.sampled_from(list(Seen)))
     def read(self, looks: Seen) -> None:
         self._reconcile(looks)
         for lane in self.lanes:
             lane.read(str(looks))
 
+    @precondition(lambda self: self.some("in_doubt"))
     @rule(data=st.data())
     def park(self, data: st.DataObject) -> None:
-        if (one := self.op(data, "in_doubt")) is None:
-            return
-        lane, op = one
+        lane, op = self.op(data, "in_doubt")
         self.given.called(self.ids[op][1], "16 minutes")
         self._reconcile(Seen.UNREADABLE)
         lane.park(op)
@@ -188,38 +190,42 @@ class Machine(RuleBasedStateMachine):
     def _reconcile(self, looks: Seen) -> None:
         for lane in self.lanes:
             for op in lane.doubted():
-                self.given.set(self.ids[op][1], "doubt_until = now()")
+                self.set(op, "doubt_until = now()")
         self.given.system.looks[:] = [looks]
         self.given.reconcile()
 
+    @precondition(some)
     @rule(data=st.data(), by=PEOPLE)
     def cancel(self, data: st.DataObject, by: str) -> None:
-        if one := self.op(data):
-            self.found(verbs.cancelled(self.still, self.ids[one[1]][0], by), one[0].cancel(one[1]))
+        lane, op = self.op(data)
+        self.found(verbs.cancelled(self.still, self.ids[op][0], by), lane.cancel(op))
 
+    @precondition(some)
     @rule(data=st.data(), by=PEOPLE)
     def finish(self, data: st.DataObject, by: str) -> None:
-        if one := self.op(data):
-            self.found(verbs.finished(self.still, self.ids[one[1]][0], by), one[0].finish(one[1]))
+        lane, op = self.op(data)
+        self.found(verbs.finished(self.still, self.ids[op][0], by), lane.finish(op))
 
+    @precondition(lambda self: self.some("parked"))
     @rule(data=st.data(), by=PEOPLE, to=st.sampled_from(("succeeded", "failed", "ready")))
     def decide(self, data: st.DataObject, by: str, to: str) -> None:
-        if one := self.op(data, "parked"):
-            told = verbs.decided(self.still, *self.ids[one[1]], to, by)
-            self.found(told, one[0].decide(one[1], to))
+        lane, op = self.op(data, "parked")
+        self.found(verbs.decided(self.still, *self.ids[op], to, by), lane.decide(op, to))
 
+    @precondition(some)
     @rule(data=st.data(), by=PEOPLE, not_known=st.sampled_from(("", "include", "leave")))
     def undo(self, data: st.DataObject, by: str, not_known: str) -> None:
-        if one := self.op(data):
-            told = verbs.undone(self.still, self.ids[one[1]][0], by, not_known=not_known)
-            self.found(told, one[0].undo(one[1], not_known, by, "a test undoes"))
+        lane, op = self.op(data)
+        told = verbs.undone(self.still, self.ids[op][0], by, not_known=not_known)
+        self.found(told, lane.undo(op, not_known, by, "a test undoes"))
 
+    def unbegun(self) -> list[Op]:
+        return [op for op in self.some() if op.state == "approved"]
+
+    @precondition(unbegun)
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
-        some = [op for lane in self.lanes for op in lane.ops if op.state == "approved"]
-        if not some:
-            return
-        op = data.draw(st.sampled_from(some))
+        op = data.draw(st.sampled_from(self.unbegun()))
         age(self.still, self.ids[op][0], "16 minutes")
         with self.still.acting("worker"):
             outbox.expire_unbegun()
@@ -227,7 +233,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_database_says_the_same(self) -> None:
-        rows = self.still.rows(_ALL, self.names)
+        rows = self.at.execute(_ALL, [self.names]).fetchall()
         found = {name: [row[1:] for row in rows if row[0] == name] for name in self.names}
         for name, lane in zip(self.names, self.lanes, strict=True):
             assert found[name] == [
@@ -237,13 +243,12 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Nothing of it is due or doubted any more: other examples look at all that is."""
-        with self.still.database() as at, contextlib.suppress(AttributeError):
-            for column, state in (("doubt_until", "in_doubt"), ("lease_until", "executing")):
-                at.execute(
-                    f"UPDATE effect SET {column} = now() + interval '1 year'"
-                    " WHERE state = %s AND realm_id = %s",
-                    [state, self.given.realms[0]],
-                )
+        for column, state in (("doubt_until", "in_doubt"), ("lease_until", "executing")):
+            self.at.execute(
+                f"UPDATE effect SET {column} = now() + interval '1 year'"
+                " WHERE state = %s AND realm_id = %s",
+                [state, self.given.realms[0]],
+            )
 
 
 _ALL = """
@@ -259,7 +264,7 @@ def test_whatever_people_and_workers_do_it_comes_to_what_the_model_says(
 ) -> None:
     monkeypatch.setattr(scripted, "Work", Work)
     monkeypatch.setattr(scripted, "Rest", Rest)
-    with world(still, Redo.OBSERVED) as given:
+    with world(still, Redo.OBSERVED) as given, still.database() as Machine.at:
         Machine.still, Machine.given, Machine.networks = still, given, staticmethod(networks)
         run(
             Machine,

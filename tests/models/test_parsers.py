@@ -23,13 +23,13 @@ from tests.console_process import Api, Browser
 from tests.contracts.inside import Still, ban
 
 SOME = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-FEW = settings(SOME, max_examples=40)
+FEW = settings(SOME, max_examples=15)
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TEXT = st.text(max_size=24)
 DIGITS = st.text("0123456789٣²", max_size=24)
@@ -198,7 +198,7 @@ def test_no_address_of_a_page_makes_it_fail(
         assert person.http.get(asked).status_code < 500, asked
 
 
-@settings(SOME, max_examples=25)
+@settings(SOME, max_examples=15)
 @given(given_=st.dictionaries(st.sampled_from(["list", "token"]) | TEXT, JSON, max_size=3))
 def test_a_realm_with_any_settings_stops_no_worker(
     still: Still, networks: Callable[[], str], given_: dict[str, Any]
