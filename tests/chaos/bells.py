@@ -103,7 +103,10 @@ class Bells:
         else:
             assert isinstance(self._broker, Server)
             with Connection(self._broker.url, connect_timeout=5) as line:
-                line.channel().queue_purge("steadyhand")
+                try:
+                    line.channel().queue_purge("steadyhand")
+                except (*line.connection_errors, *line.channel_errors):
+                    return  # it came back a moment ago, and nobody has made the queue yet
         done["broker emptied"] += 1
 
     def _cut(self, chance: random.Random, done: Counter[str]) -> None:

@@ -23,7 +23,7 @@ from tests.console_process import Api, Browser
 from tests.contracts.inside import Still, ban
 
 SOME = settings(
-    max_examples=100,
+    max_examples=60,
     deadline=None,
     derandomize=True,
     database=None,
