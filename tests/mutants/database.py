@@ -341,7 +341,7 @@ MUTANTS = (
     Mutant(
         "a worker issues nothing",
         GRANTS,
-        "GRANT EXECUTE ON FUNCTION issue_end, log_append, erase_values TO steadyhand_worker;",
+        "GRANT EXECUTE ON FUNCTION issue_end, cancel_unsent, log_append, erase_values TO steadyhand_worker;",
         "GRANT EXECUTE ON FUNCTION issue, issue_end, log_append, erase_values TO steadyhand_worker;",
         (
             ROLES + "test_a_worker_cannot_issue",
