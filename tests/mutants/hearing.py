@@ -213,7 +213,7 @@ MUTANTS = (
     ),
     Mutant(
         "notices: once for a person",
-        "actions/migrations/0009_notices.py",
+        "actions/migrations/0011_notices.py",
         "fields=('happening', 'person', 'channel')",
         "fields=('happening', 'person', 'channel', 'id')",
         (WHO + "test_a_notice_is_made_once_by_the_databases_own_rule",),
@@ -257,7 +257,7 @@ MUTANTS = (
     ),
     Mutant(
         "address: plain, says the database too",
-        "actions/migrations/0009_notices.py",
+        "actions/migrations/0011_notices.py",
         "('email__regex', \"^[",
         "('email__regex', \"|^[",
         (WHO + "test_an_address_that_is_not_plainly_one_is_refused_by_the_database_too",),

@@ -39,7 +39,7 @@ MUTANTS = (
             OVERTAKEN
             + "test_where_another_change_is_under_way_no_reading_could_tell_so_a_person_must_look",
         ),
-        raises="psycopg.errors.UniqueViolation",
+        raises="UniqueViolation",
     ),
     Mutant(
         "overtaken: it is not sent again",

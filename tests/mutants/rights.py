@@ -54,7 +54,7 @@ MUTANTS = (
     ),
     Mutant(
         "nobody is a superuser",
-        "actions/migrations/0006_rights.py",
+        "actions/migrations/0008_rights.py",
         '("is_staff", False), ("is_superuser", False)',
         '("is_staff", False)',
         (GUARDIAN + "test_nobody_can_be_made_a_superuser",),

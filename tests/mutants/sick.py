@@ -117,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "sick: a place each",
-        "actions/migrations/0004_realm_health.py",
+        "actions/migrations/0005_realm_health.py",
         "fields=('realm', 'place')",
         "fields=('realm', 'place', 'subject')",
         (SICK + "two_who_want_the_same_place_do_not_both_get_it",),

@@ -13,7 +13,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0008_incidents'),
+        ('actions', '0010_incidents'),
     ]
 
     operations = [

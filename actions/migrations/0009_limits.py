@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0006_rights'),
+        ('actions', '0008_rights'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0004_realm_health")]
+    dependencies = [("actions", "0005_realm_health")]
     operations = [
         migrations.CreateModel(
             name="Timeline",

@@ -30,7 +30,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0007_limits'),
+        ('actions', '0009_limits'),
     ]
 
     operations = [

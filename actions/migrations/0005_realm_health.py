@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0003_executor'),
+        ('actions', '0004_rules'),
     ]
 
     operations = [

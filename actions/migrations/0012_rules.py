@@ -19,7 +19,7 @@ def sql(name: str, **parts: str) -> migrations.RunSQL:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("actions", "0009_notices")]
+    dependencies = [("actions", "0011_notices")]
     operations = [
         migrations.RunSQL(
             states.moves_sql("operation", states.OPERATION_STARTS, states.OPERATION_MOVES)

@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('actions', '0005_timelines'),
+        ('actions', '0006_timelines'),
         ('auth', '0012_alter_user_first_name_max_length'),
     ]
 

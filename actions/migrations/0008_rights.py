@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("actions", "0005_approvals"),
+        ("actions", "0007_approvals"),
         ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
