@@ -12,7 +12,7 @@ import threading
 WEB_THREADS = int(os.environ.get("WEB_THREADS") or 8)
 """Requests that one web process works on at the same time, or nearly; it has fewer cores."""
 
-WAITING = 64
+WAITING = 128
 """Requests that may wait in a room: a crowd that presses one button at once is served, not refused."""
 
 LOOKS = 4
@@ -49,7 +49,7 @@ class Room:
         self._places.release()
 
 
-CHANGES = Room(max(1, WEB_THREADS * 3 // 4), WAITING, patience=1.0)
+CHANGES = Room(max(1, WEB_THREADS * 3 // 4), WAITING, patience=5.0)
 READS = Room(max(1, WEB_THREADS // 2), WAITING, patience=0.7)
 READY = Room(1, LOOKS - 1, patience=2.0)
 

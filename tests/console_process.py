@@ -24,7 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = ("read", "lists", "incidents", "ask:ban-network", "ask:lift-ban")
 """The scopes of a token that may do whatever its caller may."""
 
-ROOMY = "person=1000000,token=100000000,console=100000000,api_read=10000000,api_write=10000000"
+ROOMY = (
+    "person=1000000,token=100000000,console=100000000,api_read=10000000,"
+    "api_write=10000000,bad_token=1000000"
+)
 """Ceilings that no test reaches that does not mean to; what is counted is counted all the same."""
 
 

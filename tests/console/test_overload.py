@@ -158,8 +158,7 @@ def test_at_three_times_what_it_carries_nothing_is_lost_and_the_rest_are_told(
 
 def test_a_crowd_that_there_is_room_for_is_served_and_not_sent_away(small: Console) -> None:
     told = storm(small, CARRIED // 2, 1.0)
-    assert told.statuses[201] > 0
-    assert told.statuses[503] <= told.statuses[201], "only who waited for a second was sent away"
+    assert set(told.statuses) == {201}
 
 
 def test_a_person_is_told_on_a_page_that_nothing_changed(small: Console) -> None:

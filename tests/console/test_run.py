@@ -172,10 +172,10 @@ def test_without_its_supervisor_all_ends_and_says_so(console: Console) -> None:
 def test_a_web_server_that_cannot_start_ends_all_and_is_told_from_its_log(
     console: Console,
 ) -> None:
-    status, told = finish(console.begin(WEB_THREADS="0"))
+    status, told = finish(console.begin(WEB_WORKERS="0"))
     assert status == 1
     assert "web ended before it was ready" in told
-    assert "blocking-threads" in told
+    assert "--workers" in told
     assert console.processes() == []
 
 

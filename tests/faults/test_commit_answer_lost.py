@@ -91,7 +91,7 @@ def test_a_refusal_whose_commit_was_not_heard_of_is_told_as_a_refusal(
         told = far.api.lift(network)
         assert (told.status_code, told.json()["code"]) == (409, "conflict")
     far.line.lose = "answer"
-    too_wide = far.api.ban("10.0.0.0/8")
+    too_wide = far.api.ban("11.0.0.0/8")
     assert (too_wide.status_code, too_wide.json()["code"]) == (403, "too_wide")
     far.line.lose = "answer"
     unknown = far.api.ban(network, incident="INC-999999999")

@@ -220,7 +220,7 @@ def test_an_address_that_tries_many_names_waits(console: Console) -> None:
 # What is protected, for admins.
 
 
-def test_an_admin_lists_what_is_protected_and_nobody_else_sees_it(
+def test_an_admin_lists_what_is_protected_and_an_auditor_only_reads_it(
     console: Console, responder: Browser, auditor: Browser, network: str, runbook: Api
 ) -> None:
     given = console.credentials["people"]["sam"]
@@ -228,8 +228,11 @@ def test_an_admin_lists_what_is_protected_and_nobody_else_sees_it(
     page = admin.http.get("/protected").text
     assert "127.0.0.0/8" in page
     form = {"kind": "network", "name": network, "level": "never", "reason": "the pager's gateway"}
+    assert responder.http.get("/protected").status_code == 404
+    read = auditor.http.get("/protected").text
+    assert "127.0.0.0/8" in read
+    assert "Protect it" not in read and "Withdraw" not in read
     for person in (responder, auditor):
-        assert person.http.get("/protected").status_code == 404
         assert person.submit("/protected", person.http.get("/").text, **form).status_code == 404
     assert [admin.submit("/protected", page, **form).status_code for _ in range(2)] == [303, 303]
     rows = console.rows("SELECT id FROM protected_subject WHERE name = %s", f"{network}/32")

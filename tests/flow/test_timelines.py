@@ -470,7 +470,8 @@ def a_quarter_of_an_hour_passes(console: Console, ref: str) -> None:
     """For an operation that nobody has begun; called while the keeper stands still."""
     console.rewrite(
         "operation", "operation_intent_never_changes",
-        "requested_at = requested_at - interval '16 minutes' WHERE ref = %s", ref,
+        "requested_at = requested_at - interval '16 minutes',"
+        " approved_at = approved_at - interval '16 minutes' WHERE ref = %s", ref,
     )  # fmt: skip
     with console.database() as owner:  # so that the keeper does not take it up on its first look
         owner.execute(
