@@ -259,11 +259,11 @@ def test_what_is_no_network_is_never_guessed_at(runbook: Api) -> None:
 
 def test_no_spelling_reaches_more_than_may_be_reached(runbook: Api) -> None:
     # What holds something protected is told so first, by the order of contract §4.
-    held = ("0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/1", "::ffff:0:0/96", "64:ff9b::/96", "::/96")
-    wide = ("11.0.0.0/8", "10.0.0.0/15", "2002::/16", "2001:db8::/31", "64:ff9b:1::/48")
-    for code, names in (("protected", held), ("too_wide", wide)):
-        for name in names:
-            assert_problem(runbook.ban(name), 403, code)
+    held = ("0.0.0.0/0", "::/0", "0.0.0.0/1", "128.0.0.0/1", "::ffff:0:0/96", "64:ff9b::/96",
+            "::/96", "2002::/16", "64:ff9b:1::/48")  # fmt: skip
+    wide = ("11.0.0.0/8", "10.0.0.0/15", "2001:db8::/31", "2002:b00::/31")
+    told = {name: runbook.ban(name).json()["code"] for name in held + wide}
+    assert told == dict.fromkeys(held, "protected") | dict.fromkeys(wide, "too_wide")
 
 
 def test_an_address_has_one_name_however_it_is_written(

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,8 @@ class Secret:
     draft: str
     network: str
     joined: str  # an operation of anybody's, which it asked for too
+    waiting: str  # one that waits for approval
+    declined: str  # one that was declined, for a reason with the word in it
 
     @property
     def number(self) -> str:
@@ -53,9 +55,36 @@ def patch(api: Api, ref: str, body: Mapping[str, Any], **headers: str) -> httpx.
     return api.http.patch(f"/api/v1/incidents/{ref}", json=body, headers=headers)
 
 
+type Enter = Callable[[str], Browser]
+
+
 @pytest.fixture(scope="module")
-def secret(console: Console, crew: dict[str, Api]) -> Secret:
-    """Dana's, with notes, a ban, an undo of one, a draft, and keys that name it."""
+def enter(console: Console) -> Enter:
+    """Signs somebody of the example world in."""
+
+    def sign_in(name: str) -> Browser:
+        given = console.credentials["people"][name]
+        return Browser(console.url, given["username"], given["password"])
+
+    return sign_in
+
+
+def decline(console: Console, enter: Enter, ref: str, reason: str) -> None:
+    """Noor, who reads every incident, declines an operation: for once she may."""
+    console.join("noor", "approvers")
+    try:
+        noor = enter("noor")
+        page = noor.http.get(f"/approvals/{ref}").text
+        given = dict(re.findall(r'name="(digest|key-decline)" value="([^"]+)"', page))
+        told = noor.submit(f"/approvals/{ref}/decide", page, **given, reason=reason, do="decline")
+        assert told.status_code == 303, told.text
+    finally:
+        console.leave("noor", "approvers")
+
+
+@pytest.fixture(scope="module")
+def secret(console: Console, crew: dict[str, Api], enter: Enter) -> Iterator[Secret]:
+    """Dana's, with notes, bans that were made, declined and wait, an undo, a draft, keys that name it."""
     dana = crew["dana"]
     word = "canary" + secrets.token_hex(8)
     made = post(dana, "/incidents", {"title": f"Insider {word}", "restricted": True})
@@ -76,7 +105,12 @@ def secret(console: Console, crew: dict[str, Api]) -> Secret:
     assert post(dana, f"/incidents/{ref}/notes", {"text": f"note {word}"}).status_code == 201
     renamed = patch(dana, ref, {"title": f"Renamed {word}", "note": word}, **{"If-Match": '"1"'})
     assert renamed.json()["changed"], renamed.text
-    return Secret(ref, word, banned["ref"], undone["ref"], draft, network, first["ref"])
+    wide = [f"100.{120 + n}.{16 * secrets.randbelow(16)}.0/20" for n in range(2)]
+    waiting, declined = (dana.ban(w, confirm=w, **said).json()["operation"]["ref"] for w in wide)
+    decline(console, enter, declined, f"no, says {word}")
+    operations = banned["ref"], undone["ref"]
+    yield Secret(ref, word, *operations, draft, network, first["ref"], waiting, declined)
+    assert post(dana, f"/operations/{waiting}/cancel", {}).json()["changed"]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +120,9 @@ def nowhere(secret: Secret) -> str:
 
 
 @pytest.fixture(params=["raj", "li"])
-def stranger(console: Console, request: pytest.FixtureRequest) -> Browser:
+def stranger(enter: Enter, request: pytest.FixtureRequest) -> Browser:
     """Raj, a responder, or Li, an approver: neither is a member, and neither reads the log."""
-    given = console.credentials["people"][request.param]
-    return Browser(console.url, given["username"], given["password"])
+    return enter(request.param)
 
 
 # Every address
@@ -98,7 +131,8 @@ def stranger(console: Console, request: pytest.FixtureRequest) -> Browser:
 def pages(console: Console, secret: Secret) -> dict[str, list[str]]:
     """By the name of each address of the pages, those that are walked; `gone` are not there."""
     operation, network = f"/operations/{secret.operation}", f"/subjects/network/{secret.network}/32"
-    operations = [operation, f"/operations/{secret.undone}", f"/operations/{secret.joined}"]
+    refs = (secret.operation, secret.undone, secret.joined, secret.waiting, secret.declined)
+    operations = [f"/operations/{ref}" for ref in refs]
     return {
         "board": ["/"],
         "sign-in": [],
@@ -115,6 +149,7 @@ def pages(console: Console, secret: Secret) -> dict[str, list[str]]:
         "draft-new": ["/actions/ban-network/new", "/actions/lift-ban/new",
                       f"/actions/lift-ban/new?draft={secret.draft}"],
         "draft": [f"/drafts/{secret.draft}"],
+        "draft-reach": [f"/drafts/{secret.draft}/reach"],
         "draft-run": [f"/drafts/{secret.draft}/run"],
         "operations": ["/operations", "/operations?action=ban-network", "/operations?who=dana"],
         "operation": [*operations, *(f"{o}?arrivals=all" for o in operations),
@@ -126,12 +161,35 @@ def pages(console: Console, secret: Secret) -> dict[str, list[str]]:
         "operation-finish": [f"{operation}/finish"],
         "operation-cancel": [f"{operation}/cancel"],
         "operation-undo": [f"{operation}/undo"],
+        "operation-keep": [f"{o}/keep" for o in operations],
+        "approvals": ["/approvals"],
+        "approval": [f"/approvals/{ref}" for ref in (secret.waiting, secret.declined)],
+        "approval-decide": [f"/approvals/{secret.waiting}/decide"],
+        "break-glass": ["/break-glass"],
+        "break-glass-close": [f"/break-glass/{uuid.UUID(int=0)}/close"],
         "effect-decide": [f"{operation}/effects/1/decide"],
         "subjects": ["/subjects", f"/subjects?q={secret.word}", f"/subjects?q={secret.network}"],
         "subject": [network],
         "lists": ["/lists"],
         "list": ["/lists/blocked-networks.txt"],
+        "protected": ["/protected"],
+        "protected-withdraw": ["/protected/1/withdraw"],
         "log": ["/log", f"/log?text={secret.word}"],
+        "people": ["/people"],
+        "person-new": ["/people/new"],
+        "person": ["/people/dana"],
+        "person-close": ["/people/dana/close"],
+        "person-reopen": ["/people/dana/reopen"],
+        "person-member": ["/people/dana/member"],
+        "groups": ["/groups"],
+        "group-new": ["/groups/new"],
+        "group": ["/groups/responders"],
+        "group-rights": ["/groups/responders/rights"],
+        "tokens": ["/tokens"],
+        "token-new": ["/tokens/new"],
+        "token-withdraw": [f"/tokens/{uuid.UUID(int=0)}/withdraw"],
+        "account-notices": ["/account/notices"],
+        "notices": ["/notices"],
         "healthz": ["/healthz"],
         "readyz": ["/readyz"],
     }  # fmt: skip
@@ -155,6 +213,8 @@ def test_no_page_tells_a_stranger_anything_of_it(
             answer = stranger.http.get(address)
             if name in GONE:
                 assert answer.status_code in {302, 404}, address
+            if name in CLOSED:
+                assert answer.status_code == 404, address
             text = without_its_address(f"{answer.headers} {answer.text}", address)
             # What was typed into the search stands in its field again.
             typed = {secret.word} if address.endswith(f"?q={secret.word}") else set()
@@ -163,7 +223,12 @@ def test_no_page_tells_a_stranger_anything_of_it(
 
 
 # Not there for a stranger: told as any address is at which there is nothing.
-GONE = {"incident", "incident-note", "incident-change", "incident-close", "draft", "draft-run"}
+GONE = {"incident", "incident-note", "incident-change", "incident-close", "draft", "draft-reach",
+        "draft-run"}  # fmt: skip
+# For those alone who administer, read the log or may break glass.
+CLOSED = {"log", "protected", "protected-withdraw", "break-glass", "people", "person-new", "person",
+          "person-close", "person-reopen", "person-member", "groups", "group-new", "group",
+          "group-rights", "tokens", "token-new", "token-withdraw", "notices"}  # fmt: skip
 
 
 def without_its_address(text: str, address: str) -> str:
@@ -177,7 +242,7 @@ def without_its_address(text: str, address: str) -> str:
 
 def calls(secret: Secret) -> dict[str, list[str]]:
     """By each call of the API that reads, the addresses that are walked."""
-    operations = [secret.operation, secret.undone, secret.joined]
+    operations = [secret.operation, secret.undone, secret.joined, secret.waiting, secret.declined]
     return {
         "/actions": ["/actions"],
         "/actions/{action}": ["/actions/ban-network"],
@@ -185,6 +250,8 @@ def calls(secret: Secret) -> dict[str, list[str]]:
         "/operations": ["/operations", "/operations?limit=200", f"/operations?incident={secret.ref}",
                         f"/operations?kind=network&name={secret.network}/32"],
         "/operations/{ref}": [f"/operations/{ref}" for ref in operations],
+        "/operations/{ref}/keep": [f"/operations/{ref}/keep" for ref in operations],
+        "/approvals": ["/approvals"],
         "/requests/{key}": [f"/requests/{secret.word}-{secret.ref}-ban"],
         "/subjects": [f"/subjects?kind=network&name={secret.network}"],
         "/incidents": ["/incidents", "/incidents?state=open", f"/incidents?cursor={secret.number}"],
@@ -319,6 +386,23 @@ def test_an_auditor_reads_all_of_it(auditor: Browser, secret: Secret) -> None:
     assert f"because of {secret.word}" in auditor.http.get(f"/operations/{secret.operation}").text
     assert secret.ref in auditor.http.get("/incidents").text
     assert secret.word in auditor.http.get("/log", params={"text": secret.word}).text
+    assert f"because of {secret.word}" in auditor.http.get(f"/approvals/{secret.waiting}").text
+    assert f"no, says {secret.word}" in auditor.http.get(f"/approvals/{secret.declined}").text
+
+
+def test_who_may_approve_what_it_asks_for_is_told_neither_its_reason_nor_why_another_was_declined(
+    enter: Enter, omar: Api, secret: Secret
+) -> None:
+    li = enter("li")
+    inbox = li.http.get("/approvals").text
+    assert f"/approvals/{secret.waiting}" in inbox and f"/operations/{secret.declined}" in inbox
+    waiting = li.http.get(f"/approvals/{secret.waiting}").text
+    assert 'name="do"' in waiting and "Not shown to you" in waiting
+    assert "Not shown to you" in li.http.get(f"/approvals/{secret.declined}").text
+    listed = {one["ref"]: one for one in omar.get("/approvals").json()["approvals"]}
+    assert (listed[secret.waiting]["reason"], listed[secret.waiting]["incidents"]) == (None, [])
+    given = omar.get(f"/operations/{secret.declined}").json()["operation"]["approvals"]["given"]
+    assert [(one["by"], one["reason"]) for one in given] == [("noor", None)]
 
 
 def test_a_token_is_told_the_same_of_a_person_s_lift_in_it_as_of_one_in_none(
