@@ -15,6 +15,7 @@ def test_ana_asks_li_looks_and_approves_with_a_double_click(sit: Sit, console: C
     page = ana.draft("100.112.0.0/20")
     expect(page.locator("main")).to_contain_text("1 of approvers must approve it")
     ana.read()
+    page.fill("#confirm", "100.112.0.0/20")
     page.click("form#run button")
     page.wait_for_url("**/operations/*")
     expect(page.locator(".outcome").first).to_contain_text("Waits for approval")

@@ -43,7 +43,7 @@ def also(console: Console) -> Iterator[Callable[[str, str], None]]:
 
 
 def waiting(runbook: Api, wide: str) -> str:
-    told = runbook.ban(wide)
+    told = runbook.ban(wide, confirm=wide)
     assert (told.status_code, told.json()["operation"]["state"]) == (201, "awaiting_approval")
     return str(told.json()["operation"]["ref"])
 
@@ -109,7 +109,7 @@ def test_a_decline_is_told_to_who_asked_with_its_reason(
     console: Console, approver: Browser, also: Callable[[str, str], None], wide: str
 ) -> None:
     asker = console.new_caller(f"asker-{uuid.uuid4().hex[:6]}", "responders", kind="person")
-    ref = str(asker.ban(wide).json()["operation"]["ref"])
+    ref = str(asker.ban(wide, confirm=wide).json()["operation"]["ref"])
     page = approver.http.get(f"/approvals/{ref}").text
     assert pressed(approver, ref, page, **fields(page, "decline", "wrong range"))[0] == 303
     told = asker.get(f"/operations/{ref}").json()["operation"]
@@ -182,9 +182,10 @@ def test_nobody_approves_their_own_or_what_they_drafted(
     draft = sent.headers["Location"]
     shown = second_responder.http.get(draft).text
     assert "1 of approvers must approve it, within 30 minutes" in shown
-    confirmed = second_responder.submit(f"{draft}/run", shown)
+    assert f"Type {wide} to confirm" in shown
+    confirmed = second_responder.submit(f"{draft}/run", shown, confirm=wide)
     while confirmed.status_code == 409:
-        confirmed = second_responder.submit(f"{draft}/run", shown)
+        confirmed = second_responder.submit(f"{draft}/run", shown, confirm=wide)
     ref = confirmed.headers["Location"].rsplit("/", 1)[1]
     assert state(console, ref) == "awaiting_approval"
     for browser, why in ((responder, "You prepared it"), (second_responder, "You asked for it")):
@@ -281,7 +282,8 @@ psycopg.Cursor.execute = execute
 
 def file(n):
     subject = subjects.canonical("network", f"100.96.{n * 2}.0/23")
-    ask = Ask(registry.action("ban-network"), subject, {"for": "24h"}, "x", uuid.uuid4().hex, "api")
+    ask = Ask(registry.action("ban-network"), subject, {"for": "24h"}, "x", uuid.uuid4().hex, "api",
+              confirm=subject.name)
     return issue.submit(Who(caller=Caller.objects.get(username="raj").pk), ask)
 
 def count():
