@@ -67,6 +67,10 @@ class Registry:
             raise NotFound("unknown_action", "There is no such action in the catalogue.")
         return self._actions[name]
 
+    def find(self, name: str) -> Action | None:
+        """The action of that name; None once it has left the catalogue: what it did is still read."""
+        return self._actions.get(name)
+
     def holds(self, name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         """What the action says of `known`; once it has left the catalogue, whether they are equal."""
         action = self._actions.get(name)

@@ -83,7 +83,8 @@ def of_operation(told: Facts) -> Graph:
     """The graph of an operation as its facts tell it."""
     order = steps.order(told)
     drawn = [_drawn(effect, order) for effect in told["effects"]]
-    title = f"{registry.action(told['action']).title.split()[0]} {label(told)}"
+    action = registry.find(told["action"])
+    title = f"{action.title.split()[0] if action else told['action']} {label(told)}"
     return graph(title, f"{told['ref']}, gen. {told['generation']}", drawn)
 
 

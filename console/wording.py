@@ -68,7 +68,10 @@ def reason(told: Facts) -> str:
 
 def phrase(told: Facts) -> str:
     """The finished state in a few words."""
-    return registry.action(told["action"]).phrase(label(told), intent_of(told))
+    action = registry.find(told["action"])
+    if action is None:
+        return f"{label(told)} is as {told['action']} leaves it"
+    return action.phrase(label(told), intent_of(told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ def _unfinished(told: Facts) -> bool:
 def _back(told: Facts, now: Present, has: Rights) -> list[Deed]:
     """The undo of what we changed, or else the opposite of what stands."""
     newest = now.superseded_by or told
-    action = registry.action(newest["action"])
+    action = registry.find(newest["action"])
+    if action is None:
+        return [{"say": "Its action has left the catalogue: nothing here takes it back."}]
     if action.inverse is None:
         return [{"say": "There is no way back from this."}]
     if action.inverse not in has.asks or not has.may_ask({**newest, "action": action.inverse}):

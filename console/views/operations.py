@@ -23,6 +23,7 @@ from console import pictures, record, steps, waiting, wording
 from console.access import SignedIn, page
 from console.views import effects
 from console.views.deeds import deeds, to_decide
+from console.views.rows import title_of
 from console.waiting import SETTLED
 from console.wording import Viewer
 
@@ -76,7 +77,7 @@ def index(request: SignedIn) -> HttpResponse:
 def _row(told: Facts) -> dict[str, object]:
     return {
         "ref": told["ref"],
-        "title": registry.action(told["action"]).title,
+        "title": title_of(told["action"]),
         "subject": wording.label(told),
         "state": told["state"],
         "who": told["requested_by"],
@@ -247,14 +248,20 @@ def _counted(count: int, told: Facts) -> str:
     )
 
 
+def _action(name: str) -> str:
+    """Its title, and the way to its page as long as it is in the catalogue."""
+    if registry.find(name) is None:
+        return name
+    return format_html('<a href="{}">{}</a>', reverse("action", args=[name]), title_of(name))
+
+
 def _asked(told: Facts) -> list[tuple[str, object]]:
-    action = registry.action(told["action"])
     subject = reverse("subject", args=[told["kind"], told["name"]])
     key = keys.operation_key(told["action"], told["kind"], told["name"], told["generation"])
     ends = wording.moment(told["ends_at"])
     incidents = ", ".join(f"INC-{number}" for number in told["incidents"]) or "none"
     asked: list[tuple[str, object]] = [
-        ("Action", format_html('<a href="{}">{}</a>', reverse("action", args=[action.name]), action.title)),
+        ("Action", _action(told["action"])),
         ("Subject", format_html('<a href="{}" class="ref">{}</a>', subject, wording.label(told))),
         ("Until", f"{ends:%-d %b %Y %H:%M:%S} UTC, at least" if ends else "no end"),
         ("Reason", wording.reason(told)),

@@ -24,7 +24,7 @@ from actions.standing import Facts, LaneNow, lane_now
 from actions.subjects import Subject
 from console import steps
 from console.access import SignedIn, must, page
-from console.views.rows import Row, Start, force_of, row, rows, starts, subject_url
+from console.views.rows import Row, Start, force_of, row, rows, starts, subject_url, title_of
 from console.wording import Outcome, clock, phrase
 
 LONGEST = 200
@@ -223,7 +223,7 @@ def _last(told: Facts) -> str:
     return format_html(
         'Last asked: <a href="{}">{}</a> by {} at {}, generation {}, {}.{}',
         reverse("operation", args=[told["ref"]]),
-        registry.action(told["action"]).title.lower(),
+        title_of(told["action"]).lower(),
         by,
         clock(told["requested_at"]),
         told["generation"],
@@ -259,7 +259,8 @@ def _links(overlaps: list[Overlap]) -> str:
 def _starts(subject: Subject, told: list[Facts], asks: frozenset[str]) -> list[Start]:
     """What the viewer may begin here; first what turns round what was asked last."""
     names = {a.name for a in registry.actions() if a.kind == subject.kind} & asks
-    inverse = registry.action(told[0]["action"]).inverse if told else None
-    title = registry.action(inverse).title if inverse in names else None
+    newest = registry.find(told[0]["action"]) if told else None
+    inverse = newest.inverse if newest else None
+    title = title_of(inverse) if inverse in names else None
     found = starts(names, "?" + urlencode({"subject": subject.label}))
     return sorted(found, key=lambda start: start.title != title)
