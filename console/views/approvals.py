@@ -42,15 +42,16 @@ class Line:
 def index(request: SignedIn) -> HttpResponse:
     """What waits: for the viewer, by the viewer, and what they may not decide, and why."""
     found = inbox.of(request.user.pk, request.rights.sees)
+    last = inbox.decided_last(request.rights.sees)
     others = [told for told, _ in found.others]
     who = inbox.who_can([*found.asked, *found.decided, *others])
     context = {
-        "mine": [_line(told) for told in found.mine],
+        "mine": [_line(told) for told in sight.unveil(found.mine, request.user.pk)],
         "decided": [_line(told, who=who) for told in found.decided],
         "asked": [_line(told, who=who) for told in found.asked],
         "others": [_line(told, no.words, who) for told, no in found.others],
         "total": found.total,
-        "last": [_decided(told) for told in inbox.decided_last(request.rights.sees)],
+        "last": [_decided(told) for told in sight.unveil(last, request.user.pk)],
         "glass": request.rights.reads_log or break_glass.may_open(request.user.pk),
         "rules": [_rule(rule) for rule in _rules()],
     }

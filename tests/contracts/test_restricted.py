@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2 as httpx
@@ -115,9 +115,9 @@ def patcher(crew: dict[str, Api]) -> Api:
     return crew["patcher"]
 
 
-@pytest.fixture(params=["raj", "li"])
-def stranger(still: Still, request: pytest.FixtureRequest) -> Browser:
-    return InsideBrowser(still, request.param)
+@pytest.fixture(scope="module")
+def enter(still: Still) -> Callable[[str], Browser]:
+    return lambda name: InsideBrowser(still, name)
 
 
 @pytest.fixture

@@ -387,11 +387,12 @@ def test_an_auditor_reads_all_of_it(auditor: Browser, secret: Secret) -> None:
     assert secret.ref in auditor.http.get("/incidents").text
     assert secret.word in auditor.http.get("/log", params={"text": secret.word}).text
     assert f"because of {secret.word}" in auditor.http.get(f"/approvals/{secret.waiting}").text
-    assert f"no, says {secret.word}" in auditor.http.get(f"/approvals/{secret.declined}").text
+    for path in ("/approvals", f"/approvals/{secret.declined}"):
+        assert f"no, says {secret.word}" in auditor.http.get(path).text
 
 
 def test_who_may_approve_what_it_asks_for_is_told_neither_its_reason_nor_why_another_was_declined(
-    enter: Enter, omar: Api, secret: Secret
+    enter: Enter, dana: Api, omar: Api, secret: Secret
 ) -> None:
     li = enter("li")
     inbox = li.http.get("/approvals").text
@@ -401,6 +402,8 @@ def test_who_may_approve_what_it_asks_for_is_told_neither_its_reason_nor_why_ano
     assert "Not shown to you" in li.http.get(f"/approvals/{secret.declined}").text
     listed = {one["ref"]: one for one in omar.get("/approvals").json()["approvals"]}
     assert (listed[secret.waiting]["reason"], listed[secret.waiting]["incidents"]) == (None, [])
+    told = {one["ref"]: one["reason"] for one in dana.get("/approvals").json()["approvals"]}
+    assert told[secret.waiting] == f"because of {secret.word}", "its members are told"
     given = omar.get(f"/operations/{secret.declined}").json()["operation"]["approvals"]["given"]
     assert [(one["by"], one["reason"]) for one in given] == [("noor", None)]
 
