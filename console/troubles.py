@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from uuid import UUID
 
 from django.urls import reverse
 from django.utils.html import format_html
@@ -12,9 +11,9 @@ from actions import hearing
 from console.wording import Outcome
 
 
-def being_heard(caller: UUID) -> list[Outcome]:
+def being_heard(*, administers: bool) -> list[Outcome]:
     """For an admin, that notices wait, were given up, or had nobody; for others, nothing."""
-    if not hearing.administers(caller):
+    if not administers:
         return []
     lines = list(_lines(hearing.trouble()))
     if not lines:

@@ -44,7 +44,8 @@ class Incident:
 @require_safe
 def board(request: SignedIn) -> HttpResponse:
     """Everything at a glance; asked by htmx, only what changes, and only if it has changed."""
-    context = _live(request.rights.sees, request.user.pk, being_heard(request.user.pk))
+    heard = being_heard(administers=request.rights.administers)
+    context = _live(request.rights.sees, request.user.pk, heard)
     if request.headers.get("HX-Request") != "true":
         context["starts"] = starts(request.rights.asks)
         response = render(request, "board.html", context)
