@@ -158,17 +158,11 @@ def _heading(told: Facts, *, may: bool) -> str:
 
 
 def _rows(told: Facts) -> list[tuple[str, object]]:
-    action = registry.action(told["action"])
-    subject = Subject(told["kind"], told["name"], RULES, told.get("label") or "")
-    preview = action.preview(subject, intent_of(told))
     ends = wording.moment(told["ends_at"])
     drafter = history.drafted_by(told["id"])
     rows: list[tuple[str, object]] = [
-        ("Will change", preview.changes),
-        ("Will not change", preview.stays),
+        *_preview(told),
         ("Until", f"{ends:%-d %b %Y %H:%M:%S} UTC, at least" if ends else "No end"),
-        ("To undo", preview.undo),
-        ("Can happen twice", preview.twice),
         ("Asked by", f"{told['requested_by']}, by {told['via']}, at {wording.clock(told['requested_at'])}"),
         ("Reason", wording.reason(told)),
         ("Incident", ", ".join(f"INC-{n}" for n in told["incidents"]) or "None"),
@@ -177,10 +171,24 @@ def _rows(told: Facts) -> list[tuple[str, object]]:
         ("Plan", f"SHA-256 {told['digest'][:16]}…"),
     ]  # fmt: skip
     if drafter is not None:
-        rows.insert(6, ("Drafted by", drafter))
+        rows.append(("Drafted by", drafter))
     if told["undoes"]:
         rows.insert(0, ("Undoes", told["undoes"]))
     return rows
+
+
+def _preview(told: Facts) -> list[tuple[str, object]]:
+    action = registry.find(told["action"])
+    if action is None:
+        return [("Will change", "Its action has left the catalogue: only the steps below tell.")]
+    subject = Subject(told["kind"], told["name"], RULES, told.get("label") or "")
+    preview = action.preview(subject, intent_of(told))
+    return [
+        ("Will change", preview.changes),
+        ("Will not change", preview.stays),
+        ("To undo", preview.undo),
+        ("Can happen twice", preview.twice),
+    ]
 
 
 def _effect(effect: Facts) -> dict[str, object]:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from actions.connectors._base import Redo
+from tests.contracts.approving import rule
 from tests.contracts.inside import Still
 from tests.contracts.scripted import Work, world
 from tests.contracts.test_account_pages import Person, text
@@ -46,3 +47,14 @@ def test_every_call_that_tells_of_it_still_answers(still: Still, left: tuple[str
             told = client.get(f"/api/v1/{path}")
             assert told.status_code == 200, path
             assert ref in told.content.decode(), path
+
+
+def test_what_waits_for_approval_is_still_shown_by_its_steps(
+    still: Still, networks: Callable[[], str]
+) -> None:
+    with world(still, Redo.NATURAL) as made, rule(still, "test-work", group="responders"):
+        waits = made.ask(networks())
+    ref = str(still.value("SELECT ref FROM operation WHERE id = %s", waits))
+    page = Person(still, "raj").get(f"/approvals/{ref}")
+    assert page.status_code == 200
+    assert "only the steps below tell" in text(page)
