@@ -33,9 +33,14 @@ _CARRIES: tuple[tuple[IPv6Network, int], ...] = (
 _TEREDO = IPv6Network("2001::/32")  # RFC 4380: the server's address, and the client's inverted
 _ISATAP = {0x0000_5EFE, 0x0200_5EFE}  # RFC 5214 §6.1: the upper half of the interface's identifier
 _UNICAST = IPv6Network("2000::/3")
-# Global to Python's ipaddress, and yet no place to call: the withdrawn anycast of 6to4 relays (RFC 7526),
-# and what documentation uses (RFC 9637).
-_NOT_PUBLIC: tuple[Network, ...] = (IPv4Network("192.88.99.0/24"), IPv6Network("3fff::/20"))
+# Global to the ipaddress of this or that Python, and yet no place to call: IETF protocol assignments
+# (RFC 6890), the withdrawn anycast of 6to4 relays (RFC 7526), and what documentation uses (RFC 9637).
+_NOT_PUBLIC: tuple[Network, ...] = (
+    IPv4Network("192.0.0.0/24"),
+    IPv4Network("192.88.99.0/24"),
+    IPv6Network("2001::/23"),
+    IPv6Network("3fff::/20"),
+)
 _LOW_32 = 0xFFFF_FFFF
 
 

@@ -15,7 +15,8 @@ from django.conf import settings
 from actions import doors, tell, telling
 from tests.console_process import ROOT
 from tests.contracts import conftest as theirs
-from tests.contracts.inside import Still, ban, tampering
+from tests.contracts.approving import rule
+from tests.contracts.inside import Still, ban
 from tests.heard import smtp
 from tests.heard.smtp import Ledger
 
@@ -24,26 +25,10 @@ second_realm = theirs.second_realm
 
 PEOPLE = ("ana", "raj", "li", "sam")
 
-# What other parts of the console declare; here until all of it is one.
-_DECLARED = """
-INSERT INTO auth_permission (name, codename, content_type_id)
-  SELECT v.codename, v.codename, t.id FROM (VALUES ('administer', 'caller'),
-    ('approve_entry', 'catalogueentry'), ('approve_realm', 'realm')) v(codename, model)
-    JOIN django_content_type t ON t.app_label = 'actions' AND t.model = v.model ON CONFLICT DO NOTHING;
-INSERT INTO auth_group_permissions (group_id, permission_id)
-  SELECT g.id, p.id FROM auth_group g, auth_permission p WHERE g.name = 'admins' AND p.codename = 'administer'
-  ON CONFLICT DO NOTHING;
-INSERT INTO entry_group_grant (content_object_id, group_id, permission_id)
-  SELECT n.id, g.id, p.id FROM catalogue_entry n, auth_group g, auth_permission p
-   WHERE g.name = 'approvers' AND p.codename = 'approve_entry' ON CONFLICT DO NOTHING;
-INSERT INTO realm_group_grant (content_object_id, group_id, permission_id)
-  SELECT n.id, g.id, p.id FROM realm n, auth_group g, auth_permission p
-   WHERE g.name = 'approvers' AND p.codename = 'approve_realm' ON CONFLICT DO NOTHING;
-ALTER TABLE operation ADD COLUMN IF NOT EXISTS approvals jsonb NOT NULL DEFAULT '[]';
-ALTER TABLE incident ADD COLUMN IF NOT EXISTS restricted boolean NOT NULL DEFAULT false;
-CREATE TABLE IF NOT EXISTS break_glass (id uuid PRIMARY KEY, caller_id uuid, reason text,
-  opened_at timestamptz, ends_at timestamptz);
-"""
+MOST = "CREATE OR REPLACE FUNCTION notice_most() RETURNS int LANGUAGE sql IMMUTABLE RETURN "
+"""With a number: how many notices a person is sent in ten minutes."""
+ROOMY = "100000"
+
 _ADDRESSES = """
 INSERT INTO notice_address (caller_id, email, asked_at, confirmed_at, wrong)
 SELECT id, username || '@example.test', now() - interval '2 hours', now() - interval '2 hours', 0
@@ -59,7 +44,9 @@ class Heard:
     def __init__(self, still: Still) -> None:
         self.still = still
         with still.database() as at:
-            at.execute(_DECLARED.encode())
+            at.execute((MOST + ROOMY).encode())
+            # In a group of its own, for those whom no other is told of.
+            at.execute("INSERT INTO auth_group (name) VALUES ('nobody''s') ON CONFLICT DO NOTHING")
         self.look()
 
     def look(self) -> None:
@@ -196,22 +183,8 @@ def awaiting(heard: Heard, still: Still, networks: Callable[[], str]) -> Callabl
     """Makes operations that wait for approval by a group."""
 
     def make(by: str = "ana", group: str = "approvers", **more: Any) -> int:
-        operation, _ = still.issued(ban(networks(), **more), by)
-        late = still.rows(
-            "SELECT FROM information_schema.columns"
-            " WHERE table_name = 'operation' AND column_name = 'approve_by'"
-        )
-        also = ", approve_by = now() + interval '1 h'" if late else ""
-        with (
-            tampering(still, "operation", "operation_moves_legally") as at,
-            tampering(still, "effect", "effect_moves_legally"),
-        ):
-            at.execute("UPDATE effect SET state = 'held' WHERE operation_id = %s", [operation])
-            at.execute(
-                "UPDATE operation SET state = 'awaiting_approval', approvals = %s::jsonb"
-                f"{also} WHERE id = %s",
-                [f'[{{"group": "{group}", "count": 1}}]', operation],
-            )
+        with rule(still, group=group):
+            operation, _ = still.issued(ban(networks(), **more), by)
         return operation
 
     return make
