@@ -139,7 +139,7 @@ def _without_the_realm(still: Still, name: str) -> tuple[int, str]:
 
 
 def _without_the_group(still: Still, name: str) -> tuple[int, str]:
-    anybody = "UPDATE approval_rule SET enabled = false WHERE wider_than_4 IS NULL RETURNING 1"
+    anybody = "UPDATE approval_rule SET enabled = false WHERE wider_than_4 IS NULL AND NOT protected RETURNING 1"
     still.rows(anybody)
     with rule(still, group="admins"):
         return int(still.submit(ban(name)).operation["id"]), "li"
