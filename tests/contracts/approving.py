@@ -49,6 +49,17 @@ def rule(still: Still, action: str = "ban-network", **columns: Any) -> Iterator[
         still.rows("UPDATE approval_rule SET enabled = false WHERE id = %s RETURNING 1", id)
 
 
+@contextlib.contextmanager
+def without_rules(still: Still, which: str) -> Iterator[None]:
+    """None of these rules is in force meanwhile; those that were are again."""
+    stop = f"UPDATE approval_rule SET enabled = false WHERE enabled AND {which} RETURNING id"
+    held = [row[0] for row in still.rows(stop)]
+    try:
+        yield
+    finally:
+        still.rows("UPDATE approval_rule SET enabled = true WHERE id = ANY(%s) RETURNING 1", held)
+
+
 def facts(still: Still, operation: int) -> dict[str, Any]:
     with still.acting("web"):
         return history.facts_of([operation])[0]

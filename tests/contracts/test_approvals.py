@@ -25,6 +25,7 @@ from tests.contracts.approving import (
     insert,
     people,
     rule,
+    without_rules,
 )
 from tests.contracts.inside import MAY_NOT, Still, ban, refused, tampering
 from tests.contracts.scripted import CAPABILITY, world
@@ -139,8 +140,9 @@ def _without_the_realm(still: Still, name: str) -> tuple[int, str]:
 
 
 def _without_the_group(still: Still, name: str) -> tuple[int, str]:
-    anybody = "UPDATE approval_rule SET enabled = false WHERE wider_than_4 IS NULL AND NOT protected RETURNING 1"
-    still.rows(anybody)
+    still.rows(
+        "UPDATE approval_rule SET enabled = false WHERE wider_than_4 IS NULL AND NOT protected RETURNING 1"
+    )
     with rule(still, group="admins"):
         return int(still.submit(ban(name)).operation["id"]), "li"
 

@@ -13,7 +13,7 @@ import pytest
 from actions import ends, finish, issue
 from actions.answer import Answer
 from actions.ask import Ask
-from tests.contracts.approving import alone, decide, facts, people, rule
+from tests.contracts.approving import alone, decide, facts, people, rule, without_rules
 from tests.contracts.inside import Still, age, ban, lift, refused
 from tests.contracts.limits import protected, seated
 from tests.contracts.test_limits import address_of, by_hand, kept, told
@@ -21,8 +21,11 @@ from tests.contracts.verbs import ban_that
 
 
 @pytest.fixture(autouse=True)
-def everybody(still: Still) -> None:
+def second_person(still: Still) -> Iterator[str]:
+    """One of approvers is named for what is protected, whatever other tests left; the rule's id."""
     people(still)
+    with rule(still, "", protected=True) as ours:
+        yield ours
 
 
 @pytest.fixture
@@ -43,21 +46,23 @@ def asked(still: Still, name: str, by: str = "ana") -> int:
     return int(answer.operation["id"])
 
 
-@contextlib.contextmanager
-def nobody_named(still: Still) -> Iterator[None]:
+def nobody_named(still: Still) -> contextlib.AbstractContextManager[None]:
     """No rule names a second person for what is protected, meanwhile."""
-    change = "UPDATE approval_rule SET enabled = {} WHERE protected AND enabled IS {} RETURNING id"
-    held = [row[0] for row in still.rows(change.format("false", "true"))]
-    try:
-        yield
-    finally:
-        still.rows("UPDATE approval_rule SET enabled = true WHERE id = ANY(%s) RETURNING 1", held)
+    return without_rules(still, "protected")
 
 
 def approved(still: Still, operation: int, by: str = "li") -> Answer:
     answer = decide(still, operation, by)
     assert answer.disposition == "approved", answer
     return answer
+
+
+def test_every_console_begins_with_somebody_to_agree(still: Still, second_person: str) -> None:
+    named = (
+        "SELECT g.name, r.count FROM approval_rule r JOIN auth_group g ON g.id = r.group_id"
+        " WHERE r.protected AND r.enabled AND r.id <> %s"
+    )
+    assert still.rows(named, second_person) == [("approvers", 1)]
 
 
 def test_a_responders_address_waits_for_a_second_person_and_then_runs(
