@@ -140,10 +140,7 @@ def _without_the_realm(still: Still, name: str) -> tuple[int, str]:
 
 
 def _without_the_group(still: Still, name: str) -> tuple[int, str]:
-    still.rows(
-        "UPDATE approval_rule SET enabled = false WHERE wider_than_4 IS NULL AND NOT protected RETURNING 1"
-    )
-    with rule(still, group="admins"):
+    with without_rules(still, "wider_than_4 IS NULL"), rule(still, group="admins"):
         return int(still.submit(ban(name)).operation["id"]), "li"
 
 
