@@ -132,8 +132,7 @@ def _look(row: Reading) -> tuple[Mapping[str, Any] | None, str]:
         return None, f"It does not answer; it is looked at again at {until:%H:%M:%S} UTC."
     begun = time.monotonic()
     facts, message = _ask(row)
-    if facts is None:
-        kind = registry.connector(row.realm.connector)
+    if facts is None and (kind := registry.find_connector(row.realm.connector)):
         health.could_not_be_read(kind, row.realm_id, time.monotonic() - begun)
     return facts, message
 

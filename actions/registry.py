@@ -93,6 +93,10 @@ class Registry:
         """The connector class of that name. Raises KeyError."""
         return self._connectors[name]
 
+    def find_connector(self, name: str) -> type[Connector] | None:
+        """The connector class of that name; None once it has been taken out: its realms stay."""
+        return self._connectors.get(name)
+
     def connectors(self) -> tuple[type[Connector], ...]:
         """Every connector class, by name."""
         return tuple(self._connectors[name] for name in sorted(self._connectors))

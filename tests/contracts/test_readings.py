@@ -18,7 +18,7 @@ from actions.connectors.blocklist import Blocklist
 from actions.registry import registry
 from console import waiting
 from tests.console_process import eventually
-from tests.contracts.inside import Still, ask, ban, lift, new_key, without_groups
+from tests.contracts.inside import Still, ask, ban, lift, new_key, tampering, without_groups
 
 Names = Callable[[], str]
 
@@ -252,6 +252,25 @@ def test_what_cannot_be_read_is_told_without_secrets_and_takes_nothing_away(
     message = still.value("SELECT message FROM reading WHERE name = %s LIMIT 1", name)
     assert "hunter2" not in message
     assert message in {"It is asleep.", "The system could not be read (RuntimeError)."}
+
+
+def test_a_realm_that_nothing_here_speaks_to_any_more_is_unread_and_holds_up_nobody(
+    still: Still, name: str, second_realm: str
+) -> None:
+    gone = {"realm": second_realm, "name": name}
+    with tampering(still, "realm", "realm_identity_never_changes") as at:
+        at.execute("UPDATE realm SET connector = 'taken-out' WHERE id = %(realm)s", gone)
+        try:
+            at.execute(
+                "INSERT INTO reading (realm_id, capability, kind, name, asked_at, message)"
+                " VALUES (%(realm)s, 'network.deny', 'network', %(name)s, clock_timestamp(), '')",
+                gone,
+            )
+            assert look(still) >= 1
+        finally:
+            at.execute("UPDATE realm SET connector = 'blocklist' WHERE id = %(realm)s", gone)
+    told = "SELECT message FROM reading WHERE name = %s AND taken_at IS NOT NULL"
+    assert still.value(told, name) == "The system could not be read (KeyError)."
 
 
 def test_a_reading_that_another_keeper_takes_is_left_to_it(still: Still, name: str) -> None:

@@ -68,8 +68,12 @@ class Inside:
     def bring_on_the_end(self, ref: str) -> None:
         self.still.bring_on_the_end(ref)
         with self.still.acting("worker"):
-            assert ends.end_due() == 1
-        self.still.deliver(self.still.value("SELECT max(id) FROM operation"))
+            assert ends.end_due() >= 1  # other tests left some
+        newest = (
+            "SELECT max(o.id) FROM operation o JOIN operation e ON e.subject_id = o.subject_id"
+            " WHERE e.ref = %s"
+        )
+        self.still.deliver(self.still.value(newest, ref))
 
 
 @pytest.fixture(scope="module", autouse=True)
