@@ -59,9 +59,7 @@ BEGIN
                    UNION SELECT k.owner_id FROM arrival a JOIN api_token k ON k.id = a.token_id
                           WHERE a.operation_id = o.id AND a.disposition = 'created')
         AND EXISTS (SELECT FROM jsonb_array_elements(v_needs) n, caller_groups m
-                      JOIN auth_group g ON g.id = m.group_id
-                     WHERE m.caller_id = c.id AND CASE WHEN n ? 'id' THEN g.id = (n ->> 'id')::int
-                                                       ELSE g.name = n ->> 'group' END)
+                     WHERE m.caller_id = c.id AND m.group_id = (n ->> 'id')::int)
         AND {{approves}}
         AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id AND NOT {{approves_realm}})
       ELSE c.id = v_requester OR ({{asks}}

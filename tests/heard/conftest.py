@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from actions import doors, tell, telling
+from actions import doors, keys, tell, telling
 from tests.console_process import ROOT
 from tests.contracts import conftest as theirs
 from tests.contracts.approving import rule
@@ -182,9 +182,15 @@ def parked(heard: Heard, still: Still, name: str) -> int:
 def awaiting(heard: Heard, still: Still, networks: Callable[[], str]) -> Callable[..., int]:
     """Makes operations that wait for approval by a group."""
 
-    def make(by: str = "ana", group: str = "approvers", **more: Any) -> int:
+    def make(by: str = "ana", group: str = "approvers", drafted_by: str = "") -> int:
+        name, more = networks(), {}
         with rule(still, group=group):
-            operation, _ = still.issued(ban(networks(), **more), by)
+            if drafted_by:
+                key = keys.new_draft_id()
+                draft = still.draft(ban(name, key=key), drafted_by)
+                more = {"key": key, "seen": 0, "draft": draft}
+            operation, _ = still.issued(ban(name, **more), by)
+        assert still.state(operation) == "awaiting_approval"
         return operation
 
     return make

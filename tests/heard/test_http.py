@@ -108,7 +108,18 @@ def test_nothing_outside_of_what_is_given_out_to_the_public_is_reached(one: IPv6
 
 
 @pytest.mark.parametrize(
-    "text", ["::", "::1", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "2001:db8::1", "3fff::1"]
+    "text",
+    [
+        "::",
+        "::1",
+        "fe80::1",
+        "fc00::1",
+        "fec0::1",
+        "ff02::1",
+        "2001:1::1",
+        "2001:db8::1",
+        "3fff::1",
+    ],
 )
 def test_what_has_a_special_purpose_is_not_public(text: str) -> None:
     assert not _addresses.may_reach(_addresses.parse(text))

@@ -108,9 +108,11 @@ def test_who_asked_or_drafted_it_or_owns_the_token_is_not_asked_to_approve(
     try:
         asked = awaiting("ana")
         by_token = awaiting("runbook")  # whose token is Ana's
+        drafted = awaiting("ana", drafted_by="raj")
         heard.look()
         assert heard.told(asked, "awaiting") == ["li", "raj"]
         assert heard.told(by_token, "awaiting") == ["li", "raj"]
+        assert heard.told(drafted, "awaiting") == ["li"]
     finally:
         with still.database() as at:
             at.execute(

@@ -112,9 +112,16 @@ MUTANTS = (
     Mutant(
         "addresses: what documentation uses is not public",
         ADDRESSES,
-        'IPv6Network("3fff::/20"))',
-        ")",
+        '    IPv6Network("3fff::/20"),\n',
+        "",
         (GUARD + "test_what_has_a_special_purpose_is_not_public",),
+    ),
+    Mutant(
+        "addresses: what protocols are assigned is not public, whatever Python says",
+        ADDRESSES,
+        '    IPv4Network("192.0.0.0/24"),\n',
+        "",
+        (GUARD + "test_an_address_inside_is_never_reached_in_whatever_form_it_is_written",),
     ),
     # Who is told.
     Mutant(
@@ -129,6 +136,13 @@ MUTANTS = (
         NOTICES,
         "c.id <> v_requester\n",
         "true\n",
+        (WHO + "test_who_asked_or_drafted_it_or_owns_the_token_is_not_asked_to_approve",),
+    ),
+    Mutant(
+        "notices: not to who drafted it",
+        NOTICES,
+        "WHERE d.id = o.draft_id\n",
+        "WHERE false\n",
         (WHO + "test_who_asked_or_drafted_it_or_owns_the_token_is_not_asked_to_approve",),
     ),
     Mutant(
@@ -148,8 +162,8 @@ MUTANTS = (
     Mutant(
         "notices: only the group that is named",
         NOTICES,
-        "ELSE g.name = n ->> 'group' END)",
-        "ELSE true END)",
+        " AND m.group_id = (n ->> 'id')::int)",
+        ")",
         (WHO + "test_what_waits_for_a_group_is_not_told_to_others",),
     ),
     Mutant(
