@@ -211,18 +211,9 @@ def trouble() -> Trouble:
     return Trouble(**database.one(_TROUBLE, {}))
 
 
-_ADMINISTERS = """
-SELECT EXISTS (SELECT FROM caller_groups m JOIN auth_group_permissions g ON g.group_id = m.group_id
-                 JOIN auth_permission p ON p.id = g.permission_id
-                 JOIN django_content_type t ON t.id = p.content_type_id
-                WHERE m.caller_id = %(caller)s::uuid AND p.codename = 'administer'
-                  AND t.app_label = 'actions')
-"""
-
-
 def administers(caller: UUID) -> bool:
     """Whether this caller is an admin of the console."""
-    return bool(database.value(_ADMINISTERS, {"caller": caller}))
+    return bool(database.value("SELECT administers(%(caller)s::uuid)", {"caller": caller}))
 
 
 _MAY_HEAR = """

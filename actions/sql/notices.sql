@@ -13,21 +13,12 @@ $$;
 -- Whether a person may learn of an operation at all: it belongs to no incident that is kept from them.
 -- For nobody in particular (an endpoint), to no restricted one.
 CREATE OR REPLACE FUNCTION notice_may_learn(p_person uuid, p_operation bigint) RETURNS boolean
-LANGUAGE plpgsql STABLE AS $$
-DECLARE v_open boolean;
-BEGIN
-  IF p_operation IS NULL OR NOT EXISTS (
-      SELECT FROM operation_incident l JOIN incident i ON i.id = l.incident_id
-       WHERE l.operation_id = p_operation AND coalesce((to_jsonb(i) ->> 'restricted')::boolean, false)) THEN
-    RETURN true;
-  END IF;
-  IF p_person IS NULL OR to_regprocedure('may_see_incident(uuid, uuid)') IS NULL THEN
-    RETURN false;
-  END IF;
-  EXECUTE 'SELECT bool_and(may_see_incident($1, l.incident_id)) FROM operation_incident l'
-    ' WHERE l.operation_id = $2' INTO v_open USING p_person, p_operation;
-  RETURN coalesce(v_open, false);
-END $$;
+LANGUAGE sql STABLE AS $$
+  SELECT NOT EXISTS (
+    SELECT FROM operation_incident l JOIN incident i ON i.id = l.incident_id
+     WHERE l.operation_id = p_operation AND i.restricted
+       AND (p_person IS NULL OR NOT may_see_incident(p_person, i.id)))
+$$;
 
 -- Who must hear of something of this kind that happened to this operation, and may.
 CREATE OR REPLACE FUNCTION notice_audience(p_kind text, p_operation bigint) RETURNS SETOF uuid
@@ -173,16 +164,14 @@ BEGIN
     PERFORM notice_spread(v_new, p_mail);
     v_found := v_found + 1;
   END LOOP;
-  IF to_regclass('public.break_glass') IS NOT NULL THEN
-    FOR v_new IN EXECUTE 'INSERT INTO happening (about, kind, at, told)'
-      ' SELECT ''break_glass/'' || b.id, ''break_glass'', b.opened_at, 0 FROM break_glass b'
-      ' WHERE b.opened_at > $1'
-      ' AND NOT EXISTS (SELECT FROM happening h WHERE h.about = ''break_glass/'' || b.id)'
-      ' ON CONFLICT DO NOTHING RETURNING *' USING v_mark.began_at LOOP
-      PERFORM notice_spread(v_new, p_mail);
-      v_found := v_found + 1;
-    END LOOP;
-  END IF;
+  FOR v_new IN INSERT INTO happening (about, kind, at, told)
+    SELECT 'break_glass/' || b.id, 'break_glass', b.opened_at, 0 FROM break_glass b
+     WHERE b.opened_at > v_mark.began_at
+       AND NOT EXISTS (SELECT FROM happening h WHERE h.about = 'break_glass/' || b.id)
+    ON CONFLICT DO NOTHING RETURNING * LOOP
+    PERFORM notice_spread(v_new, p_mail);
+    v_found := v_found + 1;
+  END LOOP;
   RETURN v_found + v_settled;
 END $$;
 

@@ -169,8 +169,8 @@ MUTANTS = (
     Mutant(
         "notices: nothing of a restricted incident",
         NOTICES,
-        "IF p_operation IS NULL OR NOT EXISTS (",
-        "IF true OR NOT EXISTS (",
+        "AND i.restricted\n",
+        "AND false\n",
         (
             WHO + "test_of_a_restricted_incident_nobody_outside_of_it_learns",
             HOOKS + "test_an_endpoint_is_not_told_of_a_restricted_incident",
