@@ -14,15 +14,11 @@ _NEVER_SENT = frozenset({OperationState.DECLINED, OperationState.EXPIRED, Operat
 
 
 def cancel(who: Who, ref: str, key: str, via: str) -> Answer:
-    """Withdraw an operation: who asked for it may, and whoever may ask for its action.
+    """Withdraw an operation: who asked for it may, and whoever may ask for the same.
 
     Raises NotFound, Unauthenticated and NotRecorded.
     """
-    return act(who, Verb("cancel", ref, key, via), judge, lambda case, no: _may(case))
-
-
-def _may(case: Case) -> bool:
-    return case.own or case.seen.may_ask
+    return act(who, Verb("cancel", ref, key, via), judge, lambda case, no: case.own)
 
 
 def judge(case: Case) -> Decision:

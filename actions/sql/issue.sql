@@ -17,7 +17,7 @@ $$;
 -- Every statement of a VOLATILE function sees what others have committed since the one before, so
 -- whoever waited here for a lock or an index looks again with fresh eyes.
 --
--- Locks, always in this order: the lane's newest operation, the request key, the new operation.
+-- Locks, always in this order: the lane's holder, its newest operation, the request key, the new operation.
 -- Dropped first, for another list of arguments would make another function.
 DROP FUNCTION IF EXISTS issue;
 
@@ -41,7 +41,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp 
 #variable_conflict use_column
 DECLARE
   v_at timestamptz := clock_timestamp();
-  v_subject bigint; v_request bigint; v_operation bigint; v_newest bigint; v_state text;
+  v_subject bigint; v_request bigint; v_operation bigint; v_newest bigint; v_state text; v_older bigint;
   v_ref text; v_number int; v_arrivals int; v_made boolean := p_disposition = 'created';
   v_minutes int; v_waits boolean := false;
 BEGIN
@@ -59,6 +59,12 @@ BEGIN
   IF p_lane IS NOT NULL THEN
     SELECT s.id INTO v_subject FROM subject s
      WHERE s.kind = p_subject_kind AND s.name = p_subject_name;
+    -- Below what waits another may hold the lane. Older generations are locked before newer ones.
+    IF v_made AND p_decided_state = 'awaiting_approval' THEN
+      SELECT o.id INTO v_older FROM operation o
+       WHERE o.subject_id = v_subject AND o.lane = p_lane AND o.generation < p_decided_on
+         AND o.state IN ('approved', 'running') FOR NO KEY UPDATE;
+    END IF;
     IF p_decided_on > 0 THEN
       SELECT o.id, o.state INTO v_newest, v_state FROM operation o
        WHERE o.subject_id = v_subject AND o.lane = p_lane AND o.generation = p_decided_on
@@ -126,6 +132,10 @@ BEGIN
     IF v_state = 'awaiting_approval' OR (v_state IN ('approved', 'running') AND NOT v_waits) THEN
       PERFORM cancel_unsent(v_newest, v_at);
       UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_newest;
+    END IF;
+    IF v_older IS NOT NULL AND NOT v_waits THEN
+      PERFORM cancel_unsent(v_older, v_at);
+      UPDATE operation SET state = 'superseded', settled_at = v_at WHERE id = v_older;
     END IF;
     IF v_subject IS NULL THEN
       INSERT INTO subject (kind, name, rules, network)

@@ -451,3 +451,69 @@ def test_break_glass_sets_nothing_going_again_but_asks_anew(still: Still, name: 
         told = still.submit(ban(name), "gil")
         assert (told.disposition, told.operation["state"]) == ("created", "approved")
         assert told.operation["break_glass"]
+
+
+# What runs below what waits, contract §5: whoever needs no approval takes the lane from both.
+def test_what_needs_nobody_takes_the_lane_from_what_waits_and_from_what_runs_below_it(
+    still: Still, name: str
+) -> None:
+    running, _ = still.issued(ban(name))
+    with rule(still):
+        waits = asked(still, name, length="72h")
+        with alone(still):
+            told = still.submit(ban(name, "72h"), "gil")
+    assert (told.disposition, told.operation["generation"]) == ("created", 3), told
+    assert (still.state(running), still.state(waits)) == ("superseded", "superseded")
+
+
+def test_a_lift_that_has_seen_what_waits_takes_the_lane_from_what_runs_below_it(
+    still: Still, name: str
+) -> None:
+    running, _ = still.issued(ban(name))
+    with rule(still):
+        waits = asked(still, name, length="72h")
+    told = still.submit(lift(name, seen=2))
+    assert told.disposition == "created", told
+    assert (still.state(running), still.state(waits)) == ("superseded", "superseded")
+    still.deliver(told.operation["id"])
+    assert still.state(told.operation["id"]) == "succeeded"
+
+
+def test_an_end_comes_also_while_something_waits_above_what_is_in_doubt(
+    still: Still, name: str
+) -> None:
+    running, _ = still.issued(ban(name))
+    come_to(still, running, "in_doubt")
+    with rule(still):
+        asked(still, name, length="72h")
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [running])
+    with still.acting("worker"):
+        assert ends.end_due() >= 1
+    newest = (
+        "SELECT n.action FROM operation n JOIN operation o ON o.subject_id = n.subject_id"
+        " WHERE o.id = %s ORDER BY n.generation DESC LIMIT 1"
+    )
+    assert still.value(newest, running) == "lift-ban"
+
+
+def test_who_may_ask_for_the_action_and_in_none_of_its_systems_cancels_nothing_of_others(
+    still: Still, name: str
+) -> None:
+    operation, _ = still.issued(ban(name))
+    grants = still.rows(
+        "DELETE FROM realm_group_grant g USING auth_permission p WHERE p.id = g.permission_id"
+        " AND p.codename = 'ask_realm' RETURNING g.content_object_id, g.group_id, g.permission_id"
+    )
+    try:
+        told = cancelled(still, operation, "raj")
+        assert (told.status, told.code) == (403, "may_not_ask_realm")
+        assert cancelled(still, operation, "ana").disposition == "cancelled"
+    finally:
+        with still.database() as at:
+            for grant in grants:
+                at.execute(
+                    "INSERT INTO realm_group_grant (content_object_id, group_id, permission_id)"
+                    " VALUES (%s, %s, %s)",
+                    grant,
+                )
