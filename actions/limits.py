@@ -32,8 +32,11 @@ PROPOSED = "15m"
 
 
 def gives_back(desired: Mapping[str, object]) -> bool:
-    """Whether what is wanted gives something back, which no protection stands against."""
-    return desired.get("blocked") is False or desired.get("disabled") is False
+    """Whether what is wanted gives something back, and does nothing else: nothing protects from that."""
+    return any(
+        desired.get(key) is False and not set(desired) - {key, "also_not_ours"}
+        for key in ("blocked", "disabled")
+    )
 
 
 def protected(ask: Ask, found: Protection | None) -> Decision | None:

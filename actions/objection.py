@@ -8,6 +8,7 @@ from actions.models import Effect, Operation
 from actions.plan import Plan, PlannedEffect
 from actions.policy import granted
 from actions.protection import protection_of
+from actions.registry import registry
 from actions.subjects import Subject
 
 _STILL_MAY = f"""
@@ -33,6 +34,8 @@ def objection(effect: Effect) -> str | None:
     operation = effect.operation
     if _plan_digest(operation) != bytes(operation.plan_digest):
         return "Its plan is not what was asked for: it was altered after it was issued."
+    if not _is_a_step(effect):
+        return "What is to be sent is no step of its action as the catalogue has it now."
     asked = {"operation": operation.id, "action": operation.action}
     if not database.value(_STILL_MAY, {**asked, "realm": effect.realm_id}):
         return "Who asked for this may no longer ask for it."
@@ -57,6 +60,18 @@ def _protected_since(effect: Effect) -> str | None:
     return limits.why_not_now(
         Subject(subject.kind, subject.name, subject.rules), found, row["agreed"]
     )
+
+
+def _is_a_step(effect: Effect) -> bool:
+    """Who writes an operation past our own code may write a ban under the name of a lift."""
+    operation = effect.operation
+    action = registry.find(operation.action)
+    if action is None:
+        return False
+    steps = action.steps(Intent(operation.desired, operation.ends_at, operation.span))
+    lane = effect.lane if effect.lane != operation.lane else ""
+    found = (effect.step, effect.ord, effect.capability, effect.desired, lane, effect.after)
+    return found in [(s.name, s.ord, s.capability, s.desired, s.lane or "", s.after) for s in steps]
 
 
 def _plan_digest(operation: Operation) -> bytes:

@@ -37,7 +37,8 @@ END $$;
 
 -- Whether what is wanted of a system gives something back, which no protection stands against.
 CREATE OR REPLACE FUNCTION gives_back(p_desired jsonb) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT p_desired @> '{"blocked": false}' OR p_desired @> '{"disabled": false}'
+  -- That and nothing else: beside it, what takes away would pass as well.
+  SELECT p_desired - 'also_not_ours' IN ('{"blocked": false}', '{"disabled": false}')
 $$;
 
 -- How a subject is protected from what `p_caller` asks: {level, name, reason, source}, or null. Where

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actions import ends, finish, issue, keep, protect, subjects, translated
+from actions.act import Case
 from actions.answer import Answer
-from actions.ask import Ask
+from actions.ask import Ask, Decision
 from actions.errors import Refusal, SubjectRefused
 from tests.contracts.inside import Still, ask, ban, lift, refused, tampering, without_groups
 from tests.contracts.limits import (
@@ -532,3 +533,25 @@ def test_the_process_that_serves_pages_cannot_keep_in_the_name_of_another(
     with still.database(role="web") as at:
         by_itself = "UPDATE operation SET kept_at = now() WHERE id = %s"
         assert refused(at, by_itself, operation)[0] == "42501"
+
+
+def test_the_last_moment_to_keep_it_passes_between_the_look_and_the_write(
+    still: Still, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database decides, and that is an answer and no error (contract §2)."""
+    operation, ref = own_ban(still, name)
+    still.deliver(operation)
+    everybody_pulls(still)
+    judge, looks = keep.judge, []
+
+    def late(case: Case, proven: bool) -> Decision:
+        decision = judge(case, proven)
+        if not looks:
+            time_is_over(still, operation)
+        looks.append(decision.disposition)
+        return decision
+
+    monkeypatch.setattr(keep, "judge", late)
+    said = kept(still, ref)
+    assert (said.disposition, said.code, said.status) == ("refused", "too_late", 409), said
+    assert looks == ["kept", "refused"]

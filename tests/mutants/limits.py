@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 SQL = "actions/sql/limits.sql"
 STILL = "tests/contracts/test_limits.py::"
 DOORS = "tests/flow/test_limits.py::"
+FORGED = "tests/contracts/test_forged_plans.py::"
 
 MUTANTS = (
     Mutant(
@@ -408,5 +409,47 @@ MUTANTS = (
         "        take_seat(request)\n",
         "",
         (DOORS + "test_behind_a_trusted_proxy_its_word_alone_says_where_somebody_is",),
+    ),
+    Mutant(
+        "what gives back does nothing else",
+        SQL,
+        "p_desired - 'also_not_ours' IN (",
+        "p_desired @> '{\"disabled\": false}' OR p_desired IN (",
+        (FORGED + "test_what_gives_back_and_takes_away_besides_is_refused_on_what_is_protected",),
+    ),
+    Mutant(
+        "what is sent is a step of its action",
+        "actions/objection.py",
+        "    if not _is_a_step(effect):\n",
+        "    if False:\n",
+        (FORGED + "test_a_ban_under_another_name_that_needs_nobody_is_not_sent[lift-ban]",),
+    ),
+    Mutant(
+        "kept in time, or told that it is too late",
+        "actions/sql/verbs.sql",
+        "IF o.keep_by <= v_at OR o.kept_at IS NOT NULL OR o.ended_at IS NOT NULL THEN",
+        "IF false THEN",
+        (STILL + "test_the_last_moment_to_keep_it_passes_between_the_look_and_the_write",),
+        raises="psycopg.DatabaseError",
+    ),
+    Mutant(
+        "who cancels what another asked for may ask for it",
+        "actions/withdraw.py",
+        "lambda case, no: case.own)",
+        "lambda case, no: True)",
+        (
+            "tests/contracts/test_waiting.py::"
+            "test_who_may_ask_for_the_action_and_in_none_of_its_systems_cancels_nothing_of_others",
+        ),
+    ),
+    Mutant(
+        "the lane is taken from what runs below what waits",
+        "actions/sql/issue.sql",
+        "IF v_older IS NOT NULL AND NOT v_waits THEN",
+        "IF false THEN",
+        (
+            "tests/contracts/test_waiting.py::"
+            "test_an_end_comes_also_while_something_waits_above_what_is_in_doubt",
+        ),
     ),
 )
