@@ -433,16 +433,6 @@ MUTANTS = (
         raises="psycopg.DatabaseError",
     ),
     Mutant(
-        "who cancels what another asked for may ask for it",
-        "actions/withdraw.py",
-        "lambda case, no: case.own)",
-        "lambda case, no: True)",
-        (
-            "tests/contracts/test_waiting.py::"
-            "test_who_may_ask_for_the_action_and_in_none_of_its_systems_cancels_nothing_of_others",
-        ),
-    ),
-    Mutant(
         "the lane is taken from what runs below what waits",
         "actions/sql/issue.sql",
         "IF v_older IS NOT NULL AND NOT v_waits THEN",
