@@ -224,6 +224,7 @@ def _new_approvals(decision: Decision, made: Plan, written: Written) -> Facts:
         "break_glass": str(decision.break_glass) if decision.break_glass else None,
         "decisions": [],
         "may_go_on": True,
+        "not_by": [],
     }
 
 

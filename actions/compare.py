@@ -128,7 +128,7 @@ def _covered(case: Case) -> Decision | None:
         return None
     exact = _exact(standing, case)
     if standing["state"] in states.UNFINISHED:
-        if not standing.get("may_go_on", True):
+        if not case.seen.goes_on(standing):
             return None  # what it was given lets it go on no more: it is asked for anew, and waits
         return Decision(
             "resumed",

@@ -44,7 +44,7 @@ def judge(case: Case) -> Decision:
         )
     if case.verb.to != EffectState.READY:
         return Decision("decided", "", f"Noted: {SAID[case.verb.to]}.")
-    if case.is_newest and not case.told.get("may_go_on", True):
+    if case.is_newest and not case.seen.goes_on(case.told):
         return _refused(
             "needs_approval",
             "To send it again needs approval now, and what was given is not enough or is over. "

@@ -61,7 +61,7 @@ def _not_now(case: Case) -> Decision | None:
             "What it made is erased, so it cannot be finished. Ask for it anew.",
             409,
         )
-    if not case.told.get("may_go_on", True):
+    if not case.seen.goes_on(case.told):
         return _refused(
             "needs_approval",
             "To run what is left needs approval now, and what was given is not enough or is over. "

@@ -33,6 +33,7 @@ class TokenSeen:
     digest: bytes
     scopes: frozenset[str]
     live: bool
+    owner: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ class Standing:
     def moved_to(self) -> int:
         """The generation that the lane has come to, leaving out one that only waits."""
         return moved_to(self.newest)
+
+    def goes_on(self, told: Facts) -> bool:
+        """Whether who asks may set it going again by what it was given, their own yes left out."""
+        own = {str(self.caller_id), str(self.token.owner) if self.token else ""}
+        return bool(told.get("may_go_on", True)) and own.isdisjoint(told.get("not_by", ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +218,7 @@ def facts(text: str | None) -> Facts | None:
 def _token(row: Mapping[str, Any]) -> TokenSeen | None:
     if row["token"] is None:
         return None
-    return TokenSeen(row["token"], row["digest"], frozenset(row["scopes"]), row["live"])
+    return TokenSeen(row["token"], row["digest"], frozenset(row["scopes"]), row["live"], row["owner"])
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:

@@ -69,7 +69,7 @@ def _undone_already(seen: Standing) -> Decision | None:
     if by["state"] in states.WAITING:
         said = f"Its undo was asked for already: {done_by(by)}"
     if by["state"] in states.UNFINISHED and by["generation"] == seen.moved_to:
-        if not by.get("may_go_on", True):
+        if not seen.goes_on(by):
             return _refuse(
                 "needs_approval", f"{said} To run the rest needs approval now: ask for it anew."
             )

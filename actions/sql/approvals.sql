@@ -46,14 +46,21 @@ $$;
 
 -- Whether the approvals given are enough: people who may still give them, one place each. For every
 -- choice of the needs there must be as many approvers as those needs ask for (Hall's theorem), so that
--- somebody who is in two groups is not counted twice.
-CREATE OR REPLACE FUNCTION approvals_enough(p_operation bigint) RETURNS boolean
+-- somebody who is in two groups is not counted twice. The yes of whoever sets it going counts for nothing
+-- (p_but; if null, who did so last), nor that of who answers for their token: nobody agrees with themselves.
+DROP FUNCTION IF EXISTS approvals_enough(bigint);
+CREATE OR REPLACE FUNCTION approvals_enough(p_operation bigint, p_but uuid[] DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE o operation; v_valid uuid[]; v_groups int[]; v_want int;
 BEGIN
   SELECT * INTO STRICT o FROM operation WHERE id = p_operation;
+  p_but := coalesce(p_but, (SELECT ARRAY[r.caller_id, t.owner_id]
+                              FROM arrival a JOIN request r ON r.id = a.request_id LEFT JOIN api_token t ON t.id = a.token_id
+                             WHERE a.operation_id = o.id AND a.disposition IN ('created', 'resumed', 'decided')
+                             ORDER BY a.at DESC LIMIT 1));
   v_valid := ARRAY(SELECT a.caller_id FROM approval a
                     WHERE a.operation_id = o.id AND a.decision = 'approve'
+                      AND a.caller_id = ANY(p_but) IS NOT TRUE
                       AND a.plan_digest = o.plan_digest AND may_approve(a.caller_id, o.id));
   FOR v_mask IN 1 .. (1 << jsonb_array_length(o.approvals)) - 1 LOOP
     SELECT sum((n.need ->> 'count')::int), array_agg((n.need ->> 'id')::int) INTO v_want, v_groups
@@ -208,8 +215,11 @@ $$;
 
 -- Whether an operation may be set going again by what it was given: the rules of now ask for no more,
 -- and its approvals are still enough and not older than what may begin. Break-glass sets nothing going
--- again: whoever holds it asks anew.
-CREATE OR REPLACE FUNCTION may_go_on(p_operation bigint) RETURNS boolean
+-- again: whoever holds it asks anew. Asked of whoever would set it going, or without them, of anybody else.
+DROP VIEW IF EXISTS operation_facts;  -- made anew in facts.sql, and in the way of what it asks
+DROP FUNCTION IF EXISTS may_go_on(bigint);
+CREATE OR REPLACE FUNCTION may_go_on(p_operation bigint, p_caller uuid DEFAULT NULL, p_token uuid DEFAULT NULL)
+RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   SELECT o.because LIKE 'end of @%' OR (w.needs = '[]' AND NOT w.twice) OR (o.break_glass_id IS NULL
      AND o.approvals <> '[]'
@@ -217,7 +227,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
      AND NOT EXISTS (SELECT FROM jsonb_array_elements(w.needs) n WHERE NOT EXISTS (
            SELECT FROM jsonb_array_elements(o.approvals) h
             WHERE h -> 'id' = n -> 'id' AND (h ->> 'count')::int >= (n ->> 'count')::int))
-     AND approvals_enough(o.id))
+     AND approvals_enough(o.id, ARRAY[p_caller, (SELECT t.owner_id FROM api_token t WHERE t.id = p_token)]))
     FROM operation o, needed_now(o.id) w
    WHERE o.id = p_operation
 $$;

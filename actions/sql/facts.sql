@@ -17,6 +17,10 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
         ORDER BY a.at, a.id), '[]'::jsonb) FROM approval a JOIN caller y ON y.id = a.caller_id
         WHERE a.operation_id = o.id) ELSE '[]'::jsonb END,
     'may_go_on', CASE WHEN o.state IN ('partial', 'failed', 'parked') THEN may_go_on(o.id) ELSE true END,
+    -- Who approved it and so cannot set it going again themselves.
+    'not_by', CASE WHEN o.state IN ('partial', 'failed', 'parked') AND o.approvals <> '[]' THEN
+        (SELECT coalesce(jsonb_agg(a.caller_id), '[]'::jsonb) FROM approval a
+          WHERE a.operation_id = o.id AND NOT may_go_on(o.id, a.caller_id)) ELSE '[]'::jsonb END,
     'keep_for', o.keep_for, 'keep_by', o.keep_by, 'kept_at', o.kept_at,
     'end_note', o.end_note, 'arrivals', o.arrival_count, 'last_arrival_at', o.last_arrival_at,
     'incidents', coalesce(x.open, '[]'::jsonb),

@@ -189,7 +189,7 @@ BEGIN
               AND o.generation = p_decided_on - 1)) THEN
         RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be finished';
       END IF;
-      IF NOT may_go_on(p_told) THEN
+      IF NOT may_go_on(p_told, p_caller, p_token) THEN
         RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';
       END IF;
       PERFORM set_going(p_told, v_at);

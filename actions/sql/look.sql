@@ -62,7 +62,7 @@ CREATE FUNCTION look(
   p_prefix text, p_caller uuid, p_action text, p_connectors text[], p_key text, p_incident int,
   p_kind text, p_name text, p_lane text, p_around text[], p_low inet, p_high inet,
   OUT now timestamptz, OUT caller uuid, OUT username text, OUT caller_kind text, OUT is_active boolean,
-  OUT token uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
+  OUT token uuid, OUT owner uuid, OUT digest bytea, OUT scopes varchar[], OUT live boolean,
   OUT may_see boolean, OUT may_ask boolean, OUT hidden boolean, OUT realms jsonb, OUT incident uuid,
   OUT incident_closed boolean,
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
@@ -75,8 +75,8 @@ DECLARE v_see int; v_ask int; v_ask_realm int; v_see_realm int;
 BEGIN
   now := clock_timestamp();
   IF p_caller IS NULL THEN
-    SELECT t.caller_id, t.id, t.digest, t.scopes, t.revoked_at IS NULL AND t.expires_at > now
-      INTO caller, token, digest, scopes, live FROM api_token t WHERE t.prefix = p_prefix;
+    SELECT t.caller_id, t.id, t.owner_id, t.digest, t.scopes, t.revoked_at IS NULL AND t.expires_at > now
+      INTO caller, token, owner, digest, scopes, live FROM api_token t WHERE t.prefix = p_prefix;
   ELSE
     caller := p_caller;
   END IF;

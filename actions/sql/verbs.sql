@@ -75,7 +75,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'only the newest generation can be set going';
   END IF;
 
-  IF p_disposition = 'resumed' AND NOT may_go_on(o.id) THEN
+  IF p_disposition = 'resumed' AND NOT may_go_on(o.id, p_caller, p_token) THEN
     RETURN QUERY SELECT 'moved', v_at; RETURN;
   END IF;
 

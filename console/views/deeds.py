@@ -35,7 +35,9 @@ def deeds(told: Facts, now: Present, has: Rights, username: str) -> list[Deed]:
     back = _back(told, now, has)
     stands = asks and now.superseded_by is None
     # Only the lane's newest generation can be finished; one after it may have come to nothing.
-    goes_on = told["may_go_on"] and now.generation == told["generation"]
+    agreed = {d["by"] for d in told["decisions"] if d["by_id"] in told["not_by"]}
+    goes_on = told["may_go_on"] and username not in agreed
+    goes_on = goes_on and now.generation == told["generation"]
     if stands and goes_on and _unfinished(told):
         found.append(_button(told, "finish", "Finish what is left", "btn-primary"))
     # What is unfinished or undecided asks for that first, not for the way back.

@@ -309,6 +309,84 @@ def test_what_was_approved_lately_goes_on_and_what_was_long_ago_asks_anew(
         assert finished(still, new).code == "needs_approval"
 
 
+def _approved_and_failed(still: Still, name: str, *, by: str = "ana", yes: str = "kim") -> int:
+    operation = asked(still, name, by=by)
+    decide(still, operation, yes)
+    come_to(still, operation, "failed")
+    return operation
+
+
+def test_who_approved_it_does_not_set_it_going_again_by_their_own_yes(
+    still: Still, ruled: None, name: str
+) -> None:
+    operation = _approved_and_failed(still, name)
+    with without_groups(still, "ana"):
+        assert finished(still, operation, "kim").code == "needs_approval"
+        assert facts(still, operation)["not_by"] == [str(still.caller("kim"))]
+        third = finished(still, operation, "raj")
+        assert third.disposition == "resumed"
+        still.deliver(operation)
+    assert (still.state(operation), still.listed(name)) == ("succeeded", True)
+
+
+def test_who_approved_it_and_asks_the_same_waits_for_somebody_else(
+    still: Still, ruled: None, name: str
+) -> None:
+    operation = _approved_and_failed(still, name)
+    with without_groups(still, "ana"):
+        told = still.submit(ban(name), "kim")
+    assert (told.disposition, told.operation["state"]) == ("created", "awaiting_approval")
+    assert told.operation["generation"] == 2
+    assert decide(still, told.operation["id"], "kim").code == "approval_not_by_requester"
+    assert still.state(operation) == "failed"
+
+
+def test_who_approved_it_does_not_send_a_parked_effect_again(
+    still: Still, ruled: None, name: str
+) -> None:
+    operation = asked(still, name)
+    decide(still, operation, "kim")
+    (effect,) = come_to(still, operation, "parked")
+    assert decided(still, operation, effect, "ready", "kim").code == "needs_approval"
+    assert decided(still, operation, effect, "ready", "raj").disposition == "resumed"
+
+
+def test_a_token_sets_nothing_going_by_the_yes_of_its_owner(
+    still: Still, ruled: None, networks: Callable[[], str]
+) -> None:
+    first, second = networks(), networks()
+    theirs = _approved_and_failed(still, first)
+    owner = "UPDATE api_token SET owner_id = %s WHERE name = 'first run' RETURNING 1"
+    still.rows(owner, still.caller("kim"))
+    try:
+        assert finished(still, theirs, "runbook").code == "needs_approval"
+        told = still.submit(ban(first), "runbook")
+        assert (told.disposition, told.operation["state"]) == ("created", "awaiting_approval")
+    finally:
+        still.rows(owner, still.caller("ana"))
+    others = _approved_and_failed(still, second)
+    assert finished(still, others, "runbook").disposition == "resumed"
+
+
+def test_what_who_approved_it_set_going_all_the_same_is_not_sent(
+    still: Still, ruled: None, name: str
+) -> None:
+    operation = asked(still, name)
+    decide(still, operation, "kim")
+    still.rows(
+        "WITH r AS (INSERT INTO request (caller_id, key, fingerprint, rules, first_seen_at, operation_id)"
+        "  VALUES (%s, %s, '', 1, now(), %s) RETURNING id) INSERT INTO arrival (id, request_id,"
+        "  operation_id, at, via, disposition, code)"
+        " SELECT gen_random_uuid(), r.id, %s, now(), 'api', 'resumed', '' FROM r RETURNING 1",
+        still.caller("kim"),
+        uuid.uuid4().hex,
+        operation,
+        operation,
+    )
+    still.deliver(operation)
+    assert (still.state(operation), still.listed(name)) == ("failed", False)
+
+
 def test_a_parked_effect_is_not_sent_again_past_a_rule_of_now(still: Still, name: str) -> None:
     operation, (effect,) = ban_that(still, name, "parked")
     with rule(still):
