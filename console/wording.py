@@ -44,6 +44,14 @@ FOUND = {
 }
 
 
+REDO = {
+    "natural": "It sets a state, so it is sent again freely",
+    "keyed": "The system drops repeats by our key",
+    "observed": "It is read first, and sent again only if surely not there",
+    "never": "It is not sent again: a person looks",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The box on top of a page: a tone, one heading, and its lines."""

@@ -195,10 +195,16 @@ def _effect(effect: Facts) -> dict[str, object]:
     return {
         "title": steps.name(effect),
         "realm": effect["realm"],
-        "desired": ", ".join(f"{k}: {v}" for k, v in sorted(effect["desired"].items())),
-        "redo": effect["redo"],
+        "desired": ", ".join(_said(*pair) for pair in sorted(effect["desired"].items())),
+        "unsure": wording.REDO[effect["redo"]],
         "state": effect["state"],
     }
+
+
+def _said(what: str, wanted: object) -> str:
+    if isinstance(wanted, bool):
+        return what if wanted else f"not {what}"
+    return f"{what}: {wanted}"
 
 
 def _read_now(told: Facts) -> list[dict[str, object]]:

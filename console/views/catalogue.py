@@ -13,21 +13,15 @@ from django.views.decorators.http import require_safe
 
 from actions import overview
 from actions.catalogue._base import Action
-from actions.connectors._base import Redo
 from actions.errors import NotFound
 from actions.overview import RealmSeen, Usage
 from actions.policy import Sight
 from actions.registry import registry
+from console import wording
 from console.access import SignedIn, must, page
 from console.views.loading import load
 from console.views.rows import title_of
 
-REDO = {
-    Redo.NATURAL: "It sets a state, so it is sent again freely",
-    Redo.KEYED: "The system drops repeats by our key",
-    Redo.OBSERVED: "It is read first, and sent again only if surely not there",
-    Redo.NEVER: "It is not sent again: a person looks",
-}
 EXAMPLES = {
     "network": "203.0.113.7",
     "account": "payments-db:alice",
@@ -142,7 +136,7 @@ def _ways(capability: str, realms: list[RealmSeen]) -> list[Way]:
                 connector=connector.title,
                 realms=[realm for realm in realms if realm.connector == name],
                 redo=offer.redo.value,
-                redo_words=REDO[offer.redo],
+                redo_words=wording.REDO[offer.redo],
                 timeout=offer.timeout,
                 settle=offer.settle,
                 already=sorted(connector.already.items()),
