@@ -31,15 +31,27 @@ def in_force(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] =
     A look that was taken after the last effect had settled outdoes it; one that could read nothing
     takes nothing away from what was settled.
     """
+    verdicts = _verdicts(facts, known, around)
+    if "no" in verdicts:
+        return "no"
+    return "yes" if verdicts == {"yes"} else "unknown"
+
+
+def anywhere(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = ()) -> str:
+    """Whether any realm is now as this operation wanted it, whatever the others are."""
+    verdicts = _verdicts(facts, known, around)
+    return next((verdict for verdict in ("yes", "unknown") if verdict in verdicts), "no")
+
+
+def _verdicts(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...]) -> set[str]:
+    """What each of its effects is judged to be, in its own realm."""
     own = {k.realm: k for k in known}
     verdicts = set()
     for effect in on_its_lane(facts):
         wider = [k for k in around if k.realm == effect["realm_id"]]
         held = _holds(facts, effect, own.get(effect["realm_id"]))
         verdicts.add(_by_address(effect, held, wider))
-    if "no" in verdicts:
-        return "no"
-    return "yes" if verdicts == {"yes"} else "unknown"
+    return verdicts
 
 
 def drifted(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...] = ()) -> bool:

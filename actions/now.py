@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connection
 
 from actions import subjects
-from actions.force import in_force
+from actions.force import anywhere, in_force
 from actions.known import Known, known_of
 from actions.standing import Facts
 from actions.subjects import Subject
@@ -46,10 +46,12 @@ SELECT l.kind, l.name, l.lane, last_known(l.subject_id, l.lane) AS known,
 class Force:
     """Whether an operation is in force (`yes`, `no`, `unknown`), and the newest that did something.
 
-    `by_wider`: it would be judged otherwise if no ban of a wider network stood.
+    `anywhere`: whether it is in any realm, though it may not be in all. `by_wider`: it would be judged
+    otherwise if no ban of a wider network stood.
     """
 
     in_force: str
+    anywhere: str
     newest: int
     by_wider: bool
 
@@ -57,7 +59,8 @@ class Force:
 def of_one(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...], newest: int) -> Force:
     """Whether one operation is in force, by what is known of its lane."""
     judged = in_force(facts, known, around)
-    return Force(judged, newest, judged != in_force(facts, known))
+    by_wider = judged != in_force(facts, known)
+    return Force(judged, anywhere(facts, known, around), newest, by_wider)
 
 
 def of_many(told: Sequence[Facts]) -> dict[int, Force]:

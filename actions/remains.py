@@ -18,8 +18,8 @@ MOST = 200
 
 MOST_COUNTED = 1000
 
-GROUPS = ("in_force", "under_way", "in_doubt", "parked", "waits", "not_known")
-"""In force; about to start or running; in doubt; for a person; waiting for approval; not known."""
+GROUPS = ("in_force", "in_part", "under_way", "in_doubt", "parked", "waits", "not_known")
+"""In force; in some realms alone; about to start or running; in doubt; for a person; waiting; not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ def _grouped(told: Sequence[Facts]) -> Iterator[tuple[Facts, str]]:
                 yield facts, "in_force"
             case _ if forces[facts["id"]].in_force == "unknown":
                 yield facts, "not_known"
+            # As a whole it is not; what is so in one realm stays there all the same.
+            case _ if forces[facts["id"]].anywhere == "yes":
+                yield facts, "in_part"
+            case _ if forces[facts["id"]].anywhere == "unknown":
+                yield facts, "not_known"
 
 
 def _doubted(facts: Facts) -> bool:
@@ -98,13 +103,13 @@ SELECT l.incident_id, o.id FROM operation_incident l JOIN operation o ON o.id = 
 
 
 def in_force_of(incidents: Sequence[UUID], sees: Iterable[str]) -> dict[UUID, int]:
-    """By incident, how many of its operations are in force now, among the 1,000 newest of them all."""
+    """By incident, how many of its operations are in force in any realm, of the 1,000 newest of them all."""
     params = {"incidents": list(incidents), "sees": list(sees), "most": MOST_COUNTED}
     linked = database.rows(_LINKED, params)
     told = history.facts_of(sorted({row["id"] for row in linked}))
     forces = now.of_many(told)
     counted: dict[UUID, int] = {}
     for row in linked:
-        if forces[row["id"]].in_force == "yes":
+        if forces[row["id"]].anywhere == "yes":
             counted[row["incident_id"]] = counted.get(row["incident_id"], 0) + 1
     return counted

@@ -185,6 +185,7 @@ def _closing(request: SignedIn, incident: Incident, refusal: Refusal | None = No
 
 _GROUPS = (
     ("in_force", "Still in force"),
+    ("in_part", "In force in part"),
     ("under_way", "About to start or running"),
     ("in_doubt", "In doubt"),
     ("parked", "Waits for a person"),

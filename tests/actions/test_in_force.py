@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actions.force import in_force
+from actions.force import anywhere, in_force
 from actions.known import Known
 from actions.standing import Facts
 
@@ -49,3 +49,21 @@ def test_in_force_is_judged_by_realm_and_by_address(
     facts: Facts, own: tuple[Known, ...], wider: tuple[Known, ...], expected: str
 ) -> None:
     assert in_force(facts, own, wider) == expected
+
+
+@pytest.mark.parametrize(
+    ("own", "wider", "expected"),
+    [
+        ((ON_A,), (), ("no", "yes")),
+        ((SENDING_A,), (), ("no", "unknown")),
+        ((OFF_A,), (), ("no", "no")),
+        ((OFF_A,), (ON_A,), ("no", "yes")),
+        ((SENDING_A, known("b", True)), (), ("unknown", "yes")),
+        ((ON_A, known("b", True)), (), ("yes", "yes")),
+    ],
+)
+def test_what_is_not_in_force_as_a_whole_may_be_so_in_one_realm(
+    own: tuple[Known, ...], wider: tuple[Known, ...], expected: tuple[str, str]
+) -> None:
+    both = told(True, "a", "b")
+    assert (in_force(both, own, wider), anywhere(both, own, wider)) == expected

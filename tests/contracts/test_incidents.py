@@ -13,12 +13,14 @@ from django.db import transaction
 from django.test import RequestFactory
 from django.urls import resolve
 
-from actions import dossier, incidents, remains, states, timeline
+from actions import dossier, incidents, reader, remains, states, timeline
+from actions import read as readings
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.incident_rules import Change
 from actions.incidents import By, Told
 from actions.models import Caller, Incident
 from tests.contracts.inside import Still, ban, refused
+from tests.contracts.verbs import in_force
 
 SEES = frozenset({"ban-network", "lift-ban"})
 
@@ -287,6 +289,48 @@ def test_closing_is_confirmed_for_just_what_stays_in_force(
     # An auditor, who may see all of it, may close nothing.
     with pytest.raises(Refusal):
         close(still, incident, now.digest, by="noor")
+
+
+def test_what_is_in_force_in_one_realm_alone_is_shown_before_closing(
+    still: Still, name: str, second_realm: str
+) -> None:
+    """Of a ban in two realms, one refuses: its right was taken away meanwhile."""
+    incident = opened(still)
+    told = still.submit(ban(name, incident=incident.number))
+    still.rows(
+        "DELETE FROM realm_group_grant WHERE content_object_id = %s RETURNING 1", second_realm
+    )
+    still.deliver(told.operation["id"])
+    assert still.state(told.operation["id"]) == "partial"
+    assert still.listed(name)
+    _is_shown_as_in_part(still, incident, told.operation["id"])
+
+
+def test_what_was_read_as_otherwise_in_one_realm_alone_is_shown_before_closing(
+    still: Still, name: str, second_realm: str
+) -> None:
+    incident = opened(still)
+    banned = still.made(ban(name, incident=incident.number))
+    assert still.state(banned) == "succeeded"
+    still.rows("DELETE FROM blocklist_entry WHERE list = 'second-list' RETURNING 1")
+    with still.acting("web"):
+        readings.ask("network", name, [(second_realm, "network.deny")])
+    with still.acting("worker"):
+        assert reader.read_realm(second_realm)
+    _is_shown_as_in_part(still, incident, banned)
+
+
+def _is_shown_as_in_part(still: Still, incident: Incident, operation: int) -> None:
+    assert in_force(still, operation) == "no"
+    found = left(still, incident)
+    groups = {group: [told["id"] for told in of] for group, of in found.groups.items() if of}
+    assert groups == {"in_part": [operation]}
+    with still.acting("web"):
+        assert remains.in_force_of([incident.id], SEES) == {incident.id: 1}
+    with pytest.raises(Refusal) as no:
+        close(still, incident)
+    assert code(no) == "confirm_needed"
+    assert close(still, incident, found.digest).changed
 
 
 def test_an_incident_that_leaves_nothing_is_closed_at_once_and_once(still: Still) -> None:

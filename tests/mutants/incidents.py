@@ -252,6 +252,23 @@ MUTANTS = (
         raises="Failed",
     ),
     Mutant(
+        "closing shows what is in force in one realm alone",
+        "actions/remains.py",
+        '            case _ if forces[facts["id"]].anywhere == "yes":\n',
+        "            case _ if False:\n",
+        (
+            INSIDE + "test_what_is_in_force_in_one_realm_alone_is_shown_before_closing",
+            INSIDE + "test_what_was_read_as_otherwise_in_one_realm_alone_is_shown_before_closing",
+        ),
+    ),
+    Mutant(
+        "what is in force in one realm alone is counted",
+        "actions/remains.py",
+        'if forces[row["id"]].anywhere == "yes":\n            counted',
+        'if forces[row["id"]].in_force == "yes":\n            counted',
+        (INSIDE + "test_what_is_in_force_in_one_realm_alone_is_shown_before_closing",),
+    ),
+    Mutant(
         "who closes is shown what came in meanwhile",
         SQL,
         "OR (v ->> 'state' = 'closed' AND p_linked IS DISTINCT FROM",
