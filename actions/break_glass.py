@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 
-from actions import database
+from actions import database, states
 from actions.errors import NotFound, ParamsRefused, Refusal
 from actions.models import BreakGlass
 
@@ -27,14 +27,17 @@ def all_open() -> list[BreakGlass]:
 
 
 def last(most: int = 50) -> list[BreakGlass]:
-    """Those opened last, newest first: each with `is_open`, and how many operations it `asked` for."""
+    """Those opened last, newest first: each with `is_open`, how many operations it `asked` for, and
+    whether `some_run`: whether an admin can still stop some of what was asked."""
     is_open = ExpressionWrapper(_OPEN, output_field=BooleanField())
     rows = _rows().annotate(is_open=is_open, asked=Count("operations"))
+    under_way = Q(operations__state__in=sorted(states.HOLDING), withdrawn_at__isnull=True)
+    rows = rows.annotate(some_run=Count("operations", filter=under_way))
     return list(rows.order_by("-opened_at")[:most])
 
 
 def _rows() -> QuerySet[BreakGlass]:
-    return BreakGlass.objects.select_related("caller", "closed_by")
+    return BreakGlass.objects.select_related("caller", "closed_by", "withdrawn_by")
 
 
 def find(id: UUID) -> BreakGlass:
@@ -84,7 +87,10 @@ def open_it(caller: UUID, reason: str) -> tuple[BreakGlass, bool]:
 
 
 def close(id: UUID, by: UUID) -> bool:
-    """Close it early; False when it was over already. Raises NotFound, Refusal `may_not_close`."""
+    """Close it early; an admin withdraws it so, also when it is over, and then nothing more is sent.
+
+    False when that was done already. Raises NotFound, Refusal `may_not_close`.
+    """
     verdict = database.value(
         "SELECT close_break_glass(%(id)s::uuid, %(by)s::uuid)", {"id": id, "by": by}
     )

@@ -26,6 +26,7 @@ KINDS = (
     "break_glass.opened",
     "break_glass.closed",
     "break_glass.ended",
+    "break_glass.withdrawn",
     "database.failed_over",
     "database.recovered",
     "effect.forgotten",

@@ -84,7 +84,7 @@ class BreakGlass(models.Model):
     """One time that somebody of a sealed group went alone: for an hour, or until it was closed.
 
     It is open while `closed_at` is null and `ends_at` is to come; `closed_by` is null where its time
-    was over.
+    was over. Once an admin withdrew it, open or over, nothing that was asked under it is sent.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -95,6 +95,10 @@ class BreakGlass(models.Model):
     closed_at = models.DateTimeField(null=True)
     closed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
+    )
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+", db_index=False
     )
 
     class Meta:

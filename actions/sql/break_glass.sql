@@ -19,11 +19,11 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_te
      AND has_console_right(p_caller, 'break_glass')
 $$;
 
--- Whether what was asked under it may still be sent. Its hour bounds the asking; what an admin closes,
--- or whose holder left the group, sends nothing more.
+-- Whether what was asked under it may still be sent. Its hour bounds the asking; what an admin withdrew,
+-- open or over, or whose holder left the group, sends nothing more.
 CREATE OR REPLACE FUNCTION break_glass_stands(p_id uuid) RETURNS boolean
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-  SELECT coalesce(b.closed_by_id, b.caller_id) = b.caller_id
+  SELECT b.withdrawn_at IS NULL
      AND has_console_right(b.caller_id, 'break_glass')
     FROM break_glass b WHERE b.id = p_id
 $$;
@@ -49,19 +49,28 @@ BEGIN
   END IF;
 END $$;
 
--- Close it early: whoever opened it may, and every admin. Verdict: 'closed', 'existing' or 'refused'.
+-- Close it early: whoever opened it may, and every admin, who withdraws it so, once, also when it is over
+-- already. Verdict: 'closed', 'existing' or 'refused'.
 CREATE OR REPLACE FUNCTION close_break_glass(p_id uuid, p_by uuid) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
-DECLARE b break_glass;
+DECLARE b break_glass; v_open boolean; v_withdraws boolean; v_at timestamptz;
 BEGIN
   SELECT * INTO b FROM break_glass WHERE id = p_id FOR NO KEY UPDATE;
+  v_at := clock_timestamp();
+  v_open := b.closed_at IS NULL AND b.ends_at > v_at;
+  v_withdraws := b.caller_id <> p_by AND b.withdrawn_at IS NULL;
   IF b.id IS NULL OR NOT (b.caller_id = p_by OR has_console_right(p_by, 'administer')) THEN
     RETURN 'refused';
-  ELSIF b.closed_at IS NOT NULL OR b.ends_at <= clock_timestamp() THEN
+  ELSIF NOT (v_open OR v_withdraws) THEN
     RETURN 'existing';
   END IF;
-  UPDATE break_glass SET closed_at = clock_timestamp(), closed_by_id = p_by WHERE id = p_id;
-  PERFORM log_break_glass('break_glass.closed', p_id, p_by);
+  IF v_withdraws THEN
+    UPDATE break_glass SET withdrawn_at = v_at, withdrawn_by_id = p_by WHERE id = p_id;
+  END IF;
+  IF v_open THEN
+    UPDATE break_glass SET closed_at = v_at, closed_by_id = p_by WHERE id = p_id;
+  END IF;
+  PERFORM log_break_glass(CASE WHEN v_open THEN 'break_glass.closed' ELSE 'break_glass.withdrawn' END, p_id, p_by);
   RETURN 'closed';
 END $$;
 

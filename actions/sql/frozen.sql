@@ -108,6 +108,9 @@ CREATE OR REPLACE TRIGGER break_glass_never_changes BEFORE UPDATE OF
 CREATE OR REPLACE TRIGGER break_glass_closes_once BEFORE UPDATE OF closed_at, closed_by_id
   ON break_glass FOR EACH ROW WHEN (OLD.closed_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
 
+CREATE OR REPLACE TRIGGER break_glass_is_withdrawn_once BEFORE UPDATE OF withdrawn_at, withdrawn_by_id
+  ON break_glass FOR EACH ROW WHEN (OLD.withdrawn_at IS NOT NULL) EXECUTE FUNCTION refuse_change();
+
 -- A trigger that is merely enabled is passed over in replica mode; ENABLE ALWAYS is not.
 DO $$
 DECLARE t text; g record;

@@ -506,6 +506,45 @@ def test_what_an_admin_closes_sends_nothing_more(
     assert (still.state(operation), still.listed(other)) == ("failed", False)
 
 
+def _hour_over(still: Still, glass: uuid.UUID) -> None:
+    still.rewrite(
+        "break_glass",
+        "break_glass_never_changes",
+        "opened_at = opened_at - interval '61 minutes', ends_at = ends_at - interval '61 minutes'"
+        " WHERE id = %s",
+        glass,
+    )
+
+
+@pytest.mark.parametrize("over", ["its holder closed it", "its hour is over", "the keeper saw so"])
+def test_what_an_admin_closes_once_it_is_over_sends_nothing_more(
+    still: Still, ruled: None, name: str, over: str
+) -> None:
+    count = "SELECT count(*) FROM log_event WHERE kind = 'break_glass.withdrawn'"
+    before = still.value(count)
+    with alone(still) as glass:
+        operation = asked(still, name, by="gil")
+        if over != "its holder closed it":
+            _hour_over(still, glass)
+        if over == "the keeper saw so":
+            with still.acting("worker"):
+                assert break_glass.end_due() == 1
+    with still.acting("web"):
+        (row,) = [b for b in break_glass.last() if b.id == glass]
+        assert (row.is_open, row.some_run) == (False, 1)
+        assert break_glass.close(glass, still.caller("gil")) is False
+        assert break_glass.close(glass, still.caller("ada")) is True
+        assert break_glass.close(glass, still.caller("ada")) is False
+        (row,) = [b for b in break_glass.last() if b.id == glass]
+        assert (row.withdrawn_by.username, row.some_run) == ("ada", 0)
+    still.deliver(operation)
+    assert (still.state(operation), still.listed(name)) == ("failed", False)
+    assert still.value(count) == before + 1
+    with still.database() as owner:
+        anew = "UPDATE break_glass SET withdrawn_at = NULL WHERE withdrawn_at IS NOT NULL"
+        assert refused(owner, anew) == ("SH003", "break_glass_is_withdrawn_once")
+
+
 def test_a_token_has_no_break_glass(still: Still, ruled: None, name: str) -> None:
     from actions.issue import Who
 

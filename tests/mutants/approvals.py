@@ -129,9 +129,33 @@ MUTANTS = (
     Mutant(
         "what an admin closed",
         GLASS,
-        "SELECT coalesce(b.closed_by_id, b.caller_id) = b.caller_id\n     AND",
+        "SELECT b.withdrawn_at IS NULL\n     AND",
         "SELECT",
-        (TWO + "test_what_an_admin_closes_sends_nothing_more",),
+        (
+            TWO + "test_what_an_admin_closes_sends_nothing_more",
+            TWO + "test_what_an_admin_closes_once_it_is_over_sends_nothing_more[its hour is over]",
+        ),
+    ),
+    Mutant(
+        "an admin withdraws what is over",
+        GLASS,
+        "ELSIF NOT (v_open OR v_withdraws) THEN",
+        "ELSIF NOT v_open THEN",
+        tuple(
+            TWO + f"test_what_an_admin_closes_once_it_is_over_sends_nothing_more[{over}]"
+            for over in ("its holder closed it", "its hour is over", "the keeper saw so")
+        ),
+    ),
+    Mutant(
+        "an admin withdraws it once",
+        GLASS,
+        "b.caller_id <> p_by AND b.withdrawn_at IS NULL;",
+        "b.caller_id <> p_by;",
+        (
+            TWO
+            + "test_what_an_admin_closes_once_it_is_over_sends_nothing_more[its holder closed it]",
+        ),
+        raises="psycopg.DatabaseError",
     ),
     Mutant(
         "break-glass has an end",
