@@ -26,6 +26,9 @@ from actions.connectors._addresses import Network
 MOST_READ = 64 * 1024
 """Bytes of an answer's body that are read; the rest is left unread."""
 
+_LEAST = 1.0
+"""Seconds for which an address is tried at least, however many there are, while there are so many."""
+
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?\Z|\A\[[0-9a-f:.]+\]\Z")
 _PATH = re.compile(r"[!-~]*\Z")  # printable ASCII: no blank, no line end
 
@@ -42,7 +45,7 @@ class NotSent(Exception):
 
 
 class Lost(Exception):
-    """It was sent, or part of it, and no whole answer came: it may have arrived."""
+    """It was sent, or part of it, and no status came: it may have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: status, and the body's first 64 KiB."""
+    """What came back: status, and the body's first 64 KiB; no body where that broke off."""
 
     status: int
     headers: Mapping[str, str]
@@ -178,6 +181,8 @@ def post(
     place = place_of(url, reach)
     line = _connect(place, addresses(place, reach, seconds, resolve), reach, until)
     try:
+        if time.monotonic() >= until:
+            raise NotSent(f"{place.host} took all the time to be connected to.", later=True)
         begin()
         return _exchange(place, line, body, headers)
     finally:
@@ -186,13 +191,17 @@ def post(
 
 def _connect(place: Place, found: Collection[str], reach: Reach, until: float) -> Line:
     why = "TimeoutError"
-    for address in found:
+    for number, address in enumerate(found):
         try:
-            raw = socket.create_connection((address, place.port), _left(until))
+            # One that is dead leaves their share to those after it.
+            left = _left(until)
+            ends = time.monotonic() + min(left, max(_LEAST, left / (len(found) - number)))
+            raw = socket.create_connection((address, place.port), _left(ends))
         except OSError as error:
             why = type(error).__name__
             continue
         try:
+            raw.settimeout(_left(ends))  # for the whole of the handshake
             return Line(_secured(raw, place, reach) if place.secure else raw, until)
         except (OSError, ValueError) as error:
             raw.close()
@@ -216,9 +225,17 @@ def _exchange(place: Place, line: Line, body: bytes, headers: Mapping[str, str])
         http_line.request("POST", place.path, body, {"Connection": "close", **headers})
         with http_line.getresponse() as told:
             said = {name.lower(): value for name, value in told.getheaders()}
-            return Answer(told.status, said, told.read(MOST_READ))
+            return Answer(told.status, said, _body(told))
     except (OSError, http.client.HTTPException) as error:
-        raise Lost(f"{place.host} gave no whole answer ({type(error).__name__}).") from None
+        raise Lost(f"{place.host} gave no answer ({type(error).__name__}).") from None
+
+
+def _body(told: http.client.HTTPResponse) -> bytes:
+    """What of the body came; nothing of one that breaks off: the status was said, and stands."""
+    try:
+        return told.read(MOST_READ)
+    except (OSError, http.client.HTTPException):
+        return b""
 
 
 def _left(until: float) -> float:

@@ -84,7 +84,10 @@ class Sent:
 
 @dataclass
 class Server:
-    """`answers` are taken one for each request: a status, `drop` (read, then cut), `hang`, `drip`."""
+    """`answers` are taken one for each request: a status, `drop` (read, then cut), `hang`, `drip`.
+
+    `stall` is a 200 whose body never comes, `break` one whose body is cut.
+    """
 
     port: int
     ca: Path
@@ -117,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         if answer == "drip":
             self._drip(told)
             return
+        if answer in {"stall", "break"}:
+            self._without_body(told, broken=answer == "break")
+            return
         self.send_response(int(answer))
         self.send_header("Content-Length", str(len(told.body)))
         for name, value in told.headers.items():
@@ -124,6 +130,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         with contextlib.suppress(OSError):
             self.wfile.write(told.body)
+
+    def _without_body(self, told: Server, *, broken: bool) -> None:
+        self.send_response(200)
+        name, value = ("Transfer-Encoding", "chunked") if broken else ("Content-Length", "2")
+        self.send_header(name, value)
+        self.end_headers()
+        self.wfile.flush()
+        if not broken:
+            told.over.wait(60)
 
     def _drip(self, told: Server) -> None:
         with contextlib.suppress(OSError):

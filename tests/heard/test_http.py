@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from actions.channels import webhook
 from actions.connectors import _addresses, _http
 from actions.connectors._http import Answer, Lost, NotSent, Reach
+from actions.outcomes import Applied
 from tests.heard.https import HOST, Server, serving
 
 LOOPBACK = _addresses.networks(["127.0.0.0/8"])
@@ -255,6 +260,65 @@ def test_what_gives_no_whole_answer_in_time_may_have_arrived(server: Server, ans
     assert len(server.sent) == 1
     # The drip alone would go on for minutes.
     assert time.monotonic() - begun < 30
+
+
+@pytest.mark.parametrize("answer", ["stall", "break"])
+def test_an_answer_whose_body_does_not_come_is_an_answer_all_the_same(
+    server: Server, answer: str
+) -> None:
+    server.answers = [answer]
+    told = post(server, seconds=2)
+    assert (told.status, told.body, len(server.sent)) == (200, b"", 1)
+    # A room, which knows no repeats, is told no second time.
+    assert isinstance(webhook._outcome(told), Applied)
+
+
+@contextlib.contextmanager
+def dead(port: int, *, full: bool) -> Iterator[str]:
+    """An address at which nobody answers: `full`, no connection comes about; else no handshake."""
+    with contextlib.ExitStack() as held:
+        listens = held.enter_context(socket.socket())
+        listens.bind(("127.0.0.9", port))
+        listens.listen(0 if full else 8)
+        for _ in range(4 * full):
+            waits = held.enter_context(socket.socket())
+            waits.setblocking(False)
+            waits.connect_ex(("127.0.0.9", port))
+        yield "127.0.0.9"
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_address_that_is_dead_leaves_time_for_the_next(server: Server, full: bool) -> None:
+    with dead(server.port, full=full) as nobody:
+        assert post(server, seconds=4, resolve=here(nobody, "127.0.0.1")).status == 200
+        with pytest.raises(NotSent, match="TimeoutError"):
+            post(server, seconds=1, resolve=here(nobody))
+    assert len(server.sent) == 1
+
+
+def test_what_took_all_its_time_to_be_connected_to_is_not_begun(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    secured, late = _http._secured, SimpleNamespace(monotonic=lambda: time.monotonic() + 60)
+
+    def slowly(*given: Any) -> socket.socket:
+        made = secured(*given)
+        monkeypatch.setattr(_http, "time", late)
+        return made
+
+    monkeypatch.setattr(_http, "_secured", slowly)
+    with pytest.raises(NotSent, match="all the time") as told:
+        _http.post(
+            server.url,
+            b"{}",
+            {},
+            reach(server),
+            seconds=20,
+            begin=lambda: begun.append(1),
+            resolve=here(),
+        )
+    assert (told.value.later, begun, server.sent) == (True, [], [])
 
 
 def test_what_cannot_be_connected_to_was_surely_not_sent(server: Server) -> None:

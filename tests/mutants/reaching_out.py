@@ -1,4 +1,4 @@
-"""What is asked of outside PostgreSQL servers, and how their credentials are kept."""
+"""What is asked of outside systems, and how their credentials are kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ TABLE = "actions/connectors/sql_sessions.py"
 REALMS = "actions/realms.py"
 KEYRING = "actions/keyring.py"
 WORLD = "console/world.py"
+HTTP = "actions/connectors/_http.py"
+CALLS = "tests/heard/test_http.py::"
 ACCOUNTS = "tests/connectors/test_accounts.py::"
 SESSIONS = "tests/connectors/test_sessions.py::"
 PASSWORDS = "tests/connectors/test_credentials.py::"
@@ -20,6 +22,36 @@ SEALED = "tests/contracts/test_realms.py::"
 EXAMPLE = "tests/contracts/test_example_realms.py::"
 
 MUTANTS = (
+    Mutant(
+        "http: an address that is dead leaves time for the next",
+        HTTP,
+        "min(left, max(_LEAST, left / (len(found) - number)))",
+        "left",
+        (
+            CALLS + "test_an_address_that_is_dead_leaves_time_for_the_next[True]",
+            CALLS + "test_an_address_that_is_dead_leaves_time_for_the_next[False]",
+        ),
+        raises="actions.connectors._http.NotSent",
+    ),
+    Mutant(
+        "http: nothing is begun once the time is over",
+        HTTP,
+        "        if time.monotonic() >= until:\n",
+        "        if False:\n",
+        (CALLS + "test_what_took_all_its_time_to_be_connected_to_is_not_begun",),
+        raises="actions.connectors._http.Lost",
+    ),
+    Mutant(
+        "http: a status stands without its body",
+        HTTP,
+        "return Answer(told.status, said, _body(told))",
+        "return Answer(told.status, said, told.read(MOST_READ))",
+        (
+            CALLS + "test_an_answer_whose_body_does_not_come_is_an_answer_all_the_same[stall]",
+            CALLS + "test_an_answer_whose_body_does_not_come_is_an_answer_all_the_same[break]",
+        ),
+        raises="actions.connectors._http.Lost",
+    ),
     Mutant(
         "role: the fence",
         ROLES,
