@@ -65,6 +65,7 @@ def prepare(who: Who, ask: Ask, wait: read.Wait | None = None) -> Prepared:
     draft = Draft(
         id=ask.key,
         caller_id=seen.caller_id,
+        token_id=seen.token.id if seen.token else None,
         action=ask.action.name,
         action_version=ask.action.version,
         subject_kind=ask.subject.kind,

@@ -104,6 +104,11 @@ class Migration(migrations.Migration):
             name='break_glass',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='actions.breakglass'),
         ),
+        migrations.AddField(
+            model_name='draft',
+            name='token',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='actions.apitoken'),
+        ),
         migrations.AddIndex(
             model_name='operation',
             index=models.Index(condition=models.Q(('state', 'awaiting_approval')), fields=['approve_by'], name='operation_waits'),

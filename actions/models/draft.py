@@ -15,6 +15,9 @@ class Draft(models.Model):
 
     id = models.CharField(primary_key=True, max_length=64)
     caller = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    token = models.ForeignKey(
+        "ApiToken", models.PROTECT, null=True, related_name="+", db_index=False
+    )
     action = models.CharField(max_length=80)
     action_version = models.IntegerField()
     subject_kind = models.CharField(max_length=40)

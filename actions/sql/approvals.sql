@@ -81,7 +81,8 @@ RETURNS text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, 
     WHEN NOT EXISTS (SELECT FROM caller c WHERE c.id = p_caller AND c.is_active AND c.kind = 'person')
       THEN 'approval_by_a_person'
     WHEN p_caller = o.requested_by_id THEN 'approval_not_by_requester'
-    WHEN p_caller = (SELECT d.caller_id FROM draft d WHERE d.id = o.draft_id)
+    WHEN EXISTS (SELECT FROM draft d LEFT JOIN api_token t ON t.id = d.token_id
+                  WHERE d.id = o.draft_id AND p_caller IN (d.caller_id, t.owner_id))
       THEN 'approval_not_by_drafter'
     WHEN EXISTS (SELECT FROM arrival a JOIN api_token t ON t.id = a.token_id
                   WHERE a.operation_id = o.id AND a.disposition = 'created' AND t.owner_id = p_caller)

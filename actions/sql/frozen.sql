@@ -73,7 +73,7 @@ CREATE OR REPLACE TRIGGER arrival_never_changes BEFORE UPDATE
   ON arrival FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 CREATE OR REPLACE TRIGGER draft_never_changes BEFORE UPDATE OF
-  id, caller_id, action, action_version, subject_kind, subject_name, subject_rules, params, until,
+  id, caller_id, token_id, action, action_version, subject_kind, subject_name, subject_rules, params, until,
   span, reason, incident_id, seen, again, undoes_id, not_known, plan, plan_digest, created_at
   ON draft FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 

@@ -118,6 +118,15 @@ def _by_drafter(still: Still, name: str) -> tuple[int, str]:
     return int(still.submit(confirmed, "ana").operation["id"]), "kim"
 
 
+def _by_owner_of_the_drafting_token(still: Still, name: str) -> tuple[int, str]:
+    pat = still.caller("pat")
+    still.rows("UPDATE api_token SET owner_id = %s WHERE name = 'first run' RETURNING 1", pat)
+    key = keys.new_draft_id()
+    draft = still.draft(ban(name, key=key), "runbook")
+    confirmed = ban(name, key=key, seen=0, draft=draft)
+    return int(still.submit(confirmed, "ana").operation["id"]), "pat"
+
+
 def _by_token_owner(still: Still, name: str) -> tuple[int, str]:
     pat = still.caller("pat")
     still.rows("UPDATE api_token SET owner_id = %s WHERE name = 'first run' RETURNING 1", pat)
@@ -175,6 +184,7 @@ def _closed_account(still: Still, name: str) -> tuple[int, str]:
 NO = {
     "approval_not_by_requester": _by_requester,
     "approval_not_by_drafter": _by_drafter,
+    "approval_not_by_drafter by their token": _by_owner_of_the_drafting_token,
     "approval_not_by_token_owner": _by_token_owner,
     "approval_needs_the_right": _waiting_for("raj"),
     "approval_needs_the_right in each system": _without_the_realm,

@@ -24,7 +24,7 @@ FROZEN = {
     "attempt": "id effect_id number fence worker claimed_at",
     "request": "id caller_id key fingerprint rules first_seen_at",
     "arrival": "id request_id operation_id token_id incident_id at via disposition code",
-    "draft": "id caller_id action action_version subject_kind subject_name subject_rules params"
+    "draft": "id caller_id token_id action action_version subject_kind subject_name subject_rules params"
     " until span reason incident_id seen again undoes_id not_known plan plan_digest created_at",
     "subject": "id kind name rules network",
     "protected_subject": "id kind name network level source found_by reason added_by_id added_at",

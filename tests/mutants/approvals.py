@@ -26,7 +26,20 @@ MUTANTS = (
     _who("approval_not_by_requester", "WHEN p_caller = o.requested_by_id"),
     _who(
         "approval_not_by_drafter",
-        "WHEN p_caller = (SELECT d.caller_id FROM draft d WHERE d.id = o.draft_id)",
+        "AND p_caller IN (d.caller_id, t.owner_id))",
+        "AND p_caller = t.owner_id)",
+    ),
+    _who(
+        "approval_not_by_drafter by their token",
+        "AND p_caller IN (d.caller_id, t.owner_id))",
+        "AND p_caller = d.caller_id)",
+    ),
+    Mutant(
+        "a draft keeps the token that made it",
+        "actions/prepare.py",
+        "token_id=seen.token.id if seen.token else None,",
+        "token_id=None,",
+        (f"{WHO}[approve-approval_not_by_drafter by their token]",),
     ),
     _who("approval_not_by_token_owner", "AND t.owner_id = p_caller)", "AND false)"),
     _who("approval_needs_the_right", "WHEN NOT may_approve(p_caller, o.id)"),
