@@ -39,7 +39,7 @@ class No:
 _WORDS = {
     "approval_by_a_person": "Only a person decides this.",
     "approval_not_by_requester": "You asked for it: somebody else must decide.",
-    "approval_not_by_drafter": "You or a token of yours prepared it: somebody else must decide.",
+    "approval_not_by_drafter": "You prepared it, or a token of yours did: somebody else must decide.",
     "approval_not_by_token_owner": "You answer for the token that asked: somebody else must decide.",
     "approval_needs_the_right": "You may not approve this action in every system that it is for.",
     "approval_needs_the_group": "You are in none of the groups that must approve it.",
