@@ -10,6 +10,14 @@ CREATE OR REPLACE FUNCTION notice_admins() RETURNS SETOF uuid LANGUAGE sql STABL
    WHERE c.is_active AND c.kind = 'person'
 $$;
 
+-- Who asked for it: of an end that the console issued, whoever asked for what it ends.
+CREATE OR REPLACE FUNCTION notice_requester(p_operation bigint) RETURNS uuid LANGUAGE sql STABLE AS $$
+  SELECT coalesce((SELECT b.requested_by_id FROM operation b
+                    WHERE b.subject_id = o.subject_id AND b.lane = o.lane
+                      AND b.generation = substring(o.because FROM '^end of @(\d+)$')::int), o.requested_by_id)
+    FROM operation o WHERE o.id = p_operation
+$$;
+
 -- Whether a person may learn of an operation at all: it belongs to no incident that is kept from them.
 -- For nobody in particular (an endpoint), to no restricted one.
 CREATE OR REPLACE FUNCTION notice_may_learn(p_person uuid, p_operation bigint) RETURNS boolean
@@ -31,10 +39,7 @@ BEGIN
   END IF;
   SELECT * INTO STRICT o FROM operation WHERE id = p_operation;
   SELECT n.id INTO v_entry FROM catalogue_entry n WHERE n.name = o.action;
-  -- Of an end that the console issued, whoever asked for what it ends.
-  SELECT coalesce(max(b.requested_by_id::text)::uuid, o.requested_by_id) INTO v_requester FROM operation b
-   WHERE b.subject_id = o.subject_id AND b.lane = o.lane
-     AND b.generation = substring(o.because FROM '^end of @(\d+)$')::int;
+  v_requester := notice_requester(p_operation);
   -- What is in one realm is known to who may see that realm.
   SELECT m.id INTO v_realm FROM subject s JOIN realm m ON m.name = split_part(s.name, ':', 1)
    WHERE s.id = o.subject_id AND s.kind IN ({{in_one_realm}});
@@ -131,7 +136,7 @@ CREATE OR REPLACE FUNCTION notice_settled(p_mark notice_mark) RETURNS TABLE (
    WHERE o.settled_at > greatest(p_mark.began_at, p_mark.settled_until - interval '1 minute')
      AND o.state IN ('succeeded', 'partial', 'failed', 'declined', 'expired')
      AND (EXISTS (SELECT FROM endpoint p WHERE p.enabled AND 'settled' = ANY(p.kinds))
-       OR notice_wanted(o.requested_by_id, 'settled') IS NOT NULL)
+       OR notice_wanted(notice_requester(o.id), 'settled') IS NOT NULL)
 $$;
 
 -- Look what happened, and make the notices of it; how many things there were. One at a time: who comes

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from actions import hearing, states, telling
+from actions import ends, hearing, states, telling
 from actions.errors import Refusal
 from actions.heard import CHOSEN, Kind
 from actions.states import NoticeState
@@ -218,6 +218,26 @@ def test_what_settled_while_no_keeper_looked_is_told_all_the_same(
     operations = [still.made(ban(networks())) for _ in range(3)]
     heard.look()
     assert [heard.told(one, "settled") for one in operations] == [["ana"]] * 3
+
+
+def test_who_wants_it_is_told_that_their_ban_was_lifted_at_its_end(
+    heard: Heard, still: Still, name: str
+) -> None:
+    choose(still, "ana", settled=True)
+    operation = still.made(ban(name))
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [operation])
+    with still.acting("worker"):
+        assert ends.end_due() >= 1
+    lifting = still.value(
+        "SELECT n.id FROM operation o JOIN operation n USING (subject_id, lane)"
+        " WHERE o.id = %s AND n.because = 'end of @1'",
+        operation,
+    )
+    still.deliver(lifting)
+    assert still.state(lifting) == "succeeded"
+    heard.look()
+    assert heard.told(lifting, "settled") == ["ana"]
 
 
 # Choosing.

@@ -177,6 +177,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "notices: an end settles for who asked for what it ends",
+        NOTICES,
+        "notice_wanted(notice_requester(o.id), 'settled')",
+        "notice_wanted(o.requested_by_id, 'settled')",
+        (WHO + "test_who_wants_it_is_told_that_their_ban_was_lifted_at_its_end",),
+    ),
+    Mutant(
         "notices: of what is in one system to who may see it",
         NOTICES,
         " AND (v_realm IS NULL OR {{sees_realm}})\n",
