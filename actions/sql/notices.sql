@@ -18,13 +18,14 @@ CREATE OR REPLACE FUNCTION notice_requester(p_operation bigint) RETURNS uuid LAN
     FROM operation o WHERE o.id = p_operation
 $$;
 
--- Whether a person may learn of an operation at all: it belongs to no incident that is kept from them.
--- For nobody in particular (an endpoint), to no restricted one.
+-- Whether a person may learn of an operation at all: they asked for it, or it was made in no incident that
+-- is kept from them. For nobody in particular (an endpoint), in no restricted one. One in which it was only
+-- repeated counts for nothing: else repeating a request would silence it for everybody else.
 CREATE OR REPLACE FUNCTION notice_may_learn(p_person uuid, p_operation bigint) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT NOT EXISTS (
+  SELECT coalesce(p_person = notice_requester(p_operation), false) OR NOT EXISTS (
     SELECT FROM operation_incident l JOIN incident i ON i.id = l.incident_id
-     WHERE l.operation_id = p_operation AND i.restricted
+     WHERE l.operation_id = p_operation AND l.made AND i.restricted
        AND (p_person IS NULL OR NOT may_see_incident(p_person, i.id)))
 $$;
 

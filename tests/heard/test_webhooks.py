@@ -199,6 +199,24 @@ def test_an_endpoint_is_not_told_of_a_restricted_incident(
     assert receiver.server.sent == []
 
 
+def test_an_endpoint_is_told_of_what_was_only_repeated_in_a_restricted_incident(
+    receiver: Receiver, still: Still
+) -> None:
+    from actions.incidents import open_incident
+
+    with still.acting("web"):
+        key = uuid.uuid4().hex
+        incident, _ = open_incident(still.caller("raj"), "insider", key, restricted=True)
+    name = still.value(
+        "SELECT s.name FROM operation o JOIN subject s ON s.id = o.subject_id WHERE o.id = %s",
+        receiver.operation,
+    )
+    told = still.submit(ban(name, incident=incident.number), "raj")
+    assert told.operation["id"] == receiver.operation
+    assert receiver.tell() == "succeeded"
+    assert len(receiver.server.sent) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [

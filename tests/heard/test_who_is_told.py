@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from actions import ends, hearing, states, telling
 from actions.errors import Refusal
 from actions.heard import CHOSEN, Kind
 from actions.states import NoticeState
+from tests.contracts.approving import rule
 from tests.contracts.inside import MAY_NOT, Still, ban, lift, refused, tampering, without_groups
 from tests.heard.conftest import MOST, ROOMY, Heard, park
 
@@ -309,12 +311,80 @@ def test_what_is_more_than_anybody_reads_is_not_sent_and_says_so(
 
 
 # Who may not know.
+def opened(still: Still, by: str = "ana") -> Any:
+    """A restricted incident that nobody else is in."""
+    from actions.incidents import open_incident
+
+    with still.acting("web"):
+        incident, _ = open_incident(still.caller(by), "insider", uuid.uuid4().hex, restricted=True)
+    return incident
+
+
+def repeated(still: Still, operation: int, by: str = "ana") -> None:
+    """Somebody asks for the same ban again, in a restricted incident of their own."""
+    name = still.value(
+        "SELECT s.name FROM operation o JOIN subject s ON s.id = o.subject_id WHERE o.id = %s",
+        operation,
+    )
+    told = still.submit(ban(name, incident=opened(still, by).number), by)
+    assert told.operation["id"] == operation
+    links = "SELECT made FROM operation_incident WHERE operation_id = %s"
+    assert still.rows(links, operation) == [(False,)]
+
+
+def test_repeating_a_request_in_a_restricted_incident_silences_nothing_that_happens_to_it(
+    heard: Heard, still: Still, name: str
+) -> None:
+    operation, _ = still.issued(ban(name), "runbook")
+    repeated(still, operation)
+    park(still, operation)
+    heard.look()
+    assert heard.told(operation, "parked") == ["ana", "raj"]
+
+
+def test_repeating_a_request_in_a_restricted_incident_withholds_no_notice_that_was_made(
+    heard: Heard, still: Still, name: str, mail: object
+) -> None:
+    operation, _ = still.issued(ban(name), "runbook")
+    park(still, operation)
+    heard.look()
+    repeated(still, operation)
+    assert heard.tell(heard.notice(operation, "raj")) == "succeeded"
+
+
+def test_repeating_a_request_in_a_restricted_incident_takes_it_from_no_approver(
+    heard: Heard, still: Still, awaiting: Make
+) -> None:
+    operation = awaiting("runbook")
+    with rule(still, group="approvers"):
+        repeated(still, operation)
+    heard.look()
+    assert heard.told(operation, "awaiting") == ["li"]
+
+
+def test_what_was_made_in_a_restricted_incident_is_told_to_its_members_and_who_asked(
+    heard: Heard, still: Still, networks: Callable[[], str]
+) -> None:
+    made, _ = still.issued(ban(networks(), incident=opened(still).number))
+    asked, _ = still.issued(ban(networks()), "raj")
+    with still.database() as at:  # as though Raj had left it since
+        at.execute(
+            "INSERT INTO operation_incident (operation_id, incident_id, made) VALUES (%s, %s, true)",
+            [asked, opened(still).id],
+        )
+    for operation in (made, asked):
+        park(still, operation)
+    heard.look()
+    assert heard.told(made, "parked") == ["ana"]
+    assert heard.told(asked, "parked") == ["ana", "raj"]
+
+
 def test_of_a_restricted_incident_nobody_outside_of_it_learns(
     heard: Heard, still: Still, name: str
 ) -> None:
-    with still.acting("web"):
-        from actions.incidents import open_incident
+    from actions.incidents import open_incident
 
+    with still.acting("web"):
         incident, _ = open_incident(still.caller("ana"), "insider", uuid.uuid4().hex)
     operation, _ = still.issued(ban(name, incident=incident.number))
     with still.database() as at:

@@ -173,8 +173,31 @@ MUTANTS = (
         "AND false\n",
         (
             WHO + "test_of_a_restricted_incident_nobody_outside_of_it_learns",
+            WHO
+            + "test_what_was_made_in_a_restricted_incident_is_told_to_its_members_and_who_asked",
             HOOKS + "test_an_endpoint_is_not_told_of_a_restricted_incident",
         ),
+    ),
+    Mutant(
+        "notices: repeating in a restricted incident silences nothing",
+        NOTICES,
+        "AND l.made AND i.restricted\n",
+        "AND i.restricted\n",
+        (
+            WHO
+            + "test_repeating_a_request_in_a_restricted_incident_silences_nothing_that_happens_to_it",
+            WHO
+            + "test_repeating_a_request_in_a_restricted_incident_withholds_no_notice_that_was_made",
+            WHO + "test_repeating_a_request_in_a_restricted_incident_takes_it_from_no_approver",
+            HOOKS + "test_an_endpoint_is_told_of_what_was_only_repeated_in_a_restricted_incident",
+        ),
+    ),
+    Mutant(
+        "notices: who asked is told, whatever incident it was made in",
+        NOTICES,
+        "  SELECT coalesce(p_person = notice_requester(p_operation), false) OR NOT EXISTS (\n",
+        "  SELECT NOT EXISTS (\n",
+        (WHO + "test_what_was_made_in_a_restricted_incident_is_told_to_its_members_and_who_asked",),
     ),
     Mutant(
         "notices: an end settles for who asked for what it ends",
