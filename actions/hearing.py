@@ -158,6 +158,31 @@ def untold() -> list[Untold]:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """How many notices of one kind one person was not sent, for they were too many at once."""
+
+    kind: str
+    to: str
+    count: int
+    last: datetime
+
+
+_DROPPED = """
+SELECT h.kind, c.username AS "to", count(*), max(n.made_at) AS last
+  FROM notice n JOIN happening h ON h.id = n.happening_id JOIN caller c ON c.id = n.person_id
+ WHERE n.state = 'cancelled' AND n.fence = 0 AND n.made_at > clock_timestamp() - interval '1 day'
+ GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 100
+"""
+
+
+def dropped() -> list[Dropped]:
+    """What was too much for somebody in the last day, newest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DROPPED)
+        return [Dropped(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """One way to tell: a channel and where; how many wait there for 10 minutes, and why."""
 
@@ -189,10 +214,11 @@ def late() -> list[Way]:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What admins see on the board: notices that wait, that were given up, that had no one."""
+    """What admins see on the board: notices that wait, were given up, were too many, or had no one."""
 
     late: int = 0
     lost: int = 0
+    dropped: int = 0
     untold: int = 0
 
 
@@ -201,6 +227,8 @@ SELECT (SELECT count(*) FROM notice WHERE state IN ('in_doubt', 'ready')
            AND made_at < clock_timestamp() - interval '10 minutes') AS late,
        (SELECT count(*) FROM notice WHERE state = 'failed'
            AND settled_at > clock_timestamp() - interval '1 day') AS lost,
+       (SELECT count(*) FROM notice WHERE state = 'cancelled' AND fence = 0
+           AND made_at > clock_timestamp() - interval '1 day') AS dropped,
        (SELECT count(*) FROM happening WHERE told = 0
            AND made_at > clock_timestamp() - interval '1 day') AS untold
 """

@@ -12,7 +12,7 @@ from console.wording import Outcome
 
 
 def being_heard(*, administers: bool) -> list[Outcome]:
-    """For an admin, that notices wait, were given up, or had nobody; for others, nothing."""
+    """For an admin, that notices wait, were given up, were too many, or had nobody; for others, nothing."""
     if not administers:
         return []
     lines = list(_lines(hearing.trouble()))
@@ -29,6 +29,8 @@ def _lines(trouble: hearing.Trouble) -> Iterator[str]:
         yield f"{_count(trouble.late)} waiting for 10 minutes or longer: a way to tell is not working."
     if trouble.lost:
         yield f"{_count(trouble.lost)} given up since yesterday."
+    if trouble.dropped:
+        yield f"{_count(trouble.dropped)} not sent since yesterday: too many at once for one person to read."
     if trouble.untold:
         yield (
             f"Of {trouble.untold} that happened since yesterday nobody could be told: nobody who must"

@@ -108,6 +108,8 @@ BEGIN
     WITH hears AS (
       SELECT w.person, (SELECT count(*) FROM notice n JOIN happening b ON b.id = n.happening_id
                          WHERE n.person_id = w.person AND b.kind = h.kind
+                           -- What was itself too much was never taken up: a slow flood stops no mail for good.
+                           AND NOT (n.state = 'cancelled' AND n.fence = 0)
                            AND n.made_at > clock_timestamp() - interval '10 minutes') >= notice_most() AS full
         FROM notice_audience(h.kind, h.operation_id) AS w(person)
        WHERE notice_wanted(w.person, h.kind) <= h.at)

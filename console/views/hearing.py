@@ -164,6 +164,7 @@ def everybodys(request: SignedIn) -> HttpResponse:
     context = {
         "late": hearing.late(),
         "lost": [(one, WORDS[Kind(one.kind)].heading) for one in hearing.lost()],
+        "dropped": [(one, WORDS[Kind(one.kind)].heading) for one in hearing.dropped()],
         "untold": [(one, WORDS[Kind(one.kind)].heading) for one in hearing.untold()],
         "endpoints": [(one, [WORDS[Kind(k)].chosen for k in one.kinds]) for one in endpoints],
         "mail_is_set": hearing.mail_is_set(),

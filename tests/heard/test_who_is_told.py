@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -308,6 +308,44 @@ def test_what_is_more_than_anybody_reads_is_not_sent_and_says_so(
     finally:
         with still.database() as at:
             at.execute((MOST + ROOMY).encode())
+
+
+@contextlib.contextmanager
+def at_most(still: Still, most: int) -> Iterator[psycopg.Connection]:
+    """Nobody is sent more than these meanwhile, and what Raj was sent before is long ago."""
+    with still.database() as at:
+        at.execute((MOST + str(most)).encode())
+        try:
+            earlier(still, "1 h")
+            yield at
+        finally:
+            at.execute((MOST + ROOMY).encode())
+
+
+def earlier(still: Still, interval: str) -> None:
+    """All that Raj was sent was made earlier by so much."""
+    with tampering(still, "notice", "notice_content_never_changes") as at:
+        before = "UPDATE notice SET made_at = made_at - %s::interval WHERE person_id = %s"
+        at.execute(before, [interval, still.caller("raj")])
+
+
+def test_a_slow_flood_stops_nobodys_mail_for_good(heard: Heard, still: Still, name: str) -> None:
+    choose(still, "ana", parked=False)
+    operation, _ = still.issued(ban(name), "raj")
+    sent = []
+    with at_most(still, 3) as at, still.acting("web"):
+        before = hearing.trouble().dropped
+        for _ in range(30):  # one a minute, for half an hour
+            park(still, operation)
+            heard.look()
+            at.execute("UPDATE effect SET state = 'ready' WHERE operation_id = %s", [operation])
+            states_of_raj = [state for who, state in heard.of(operation, "parked") if who == "raj"]
+            sent.append(states_of_raj[-1] == "ready")
+            earlier(still, "1 minute")
+        assert [sum(sent[minute : minute + 10]) for minute in range(21)] == [3] * 21
+        assert hearing.trouble().dropped == before + 21
+        dropped = {one.kind: one.count for one in hearing.dropped() if one.to == "raj"}
+        assert dropped["parked"] >= 21
 
 
 # Who may not know.

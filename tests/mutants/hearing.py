@@ -242,6 +242,20 @@ MUTANTS = (
         (WHO + "test_what_is_more_than_anybody_reads_is_not_sent_and_says_so",),
     ),
     Mutant(
+        "notices: what was too much does not count",
+        NOTICES,
+        "AND NOT (n.state = 'cancelled' AND n.fence = 0)\n",
+        "\n",
+        (WHO + "test_a_slow_flood_stops_nobodys_mail_for_good",),
+    ),
+    Mutant(
+        "notices: what was too much is shown",
+        "actions/hearing.py",
+        "(SELECT count(*) FROM notice WHERE state = 'cancelled' AND fence = 0\n",
+        "(SELECT count(*) FROM notice WHERE false\n",
+        (WHO + "test_a_slow_flood_stops_nobodys_mail_for_good",),
+    ),
+    Mutant(
         "notices: asked again before it is sent",
         NOTICES,
         "  IF NOT notice_still_so(h) THEN RETURN",
