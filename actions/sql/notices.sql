@@ -100,6 +100,15 @@ CREATE OR REPLACE VIEW notice_happens AS
 -- How many of a kind one person is told within 10 minutes; more would not be read.
 CREATE OR REPLACE FUNCTION notice_most() RETURNS int LANGUAGE sql IMMUTABLE RETURN 30;
 
+-- A notice's id, by what it stands for: when a failover lost it and it is made again, a receiver knows it
+-- by that. The operation's ref is in it, for a lost operation's number may be given again to another.
+CREATE OR REPLACE FUNCTION notice_id(h happening, p_recipient uuid, p_channel text) RETURNS uuid
+LANGUAGE sql STABLE AS $$
+  SELECT encode(substring(sha256(convert_to(concat_ws(' ', h.about,
+           (SELECT o.ref FROM operation o WHERE o.id = h.operation_id), p_recipient, p_channel), 'UTF8'))
+         FROM 1 FOR 16), 'hex')::uuid
+$$;
+
 -- Make the notices of one thing that happened; how many. What is too much is kept as not sent.
 CREATE OR REPLACE FUNCTION notice_spread(h happening, p_mail boolean) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE v_people int := 0; v_rooms int := 0;
@@ -114,13 +123,13 @@ BEGIN
         FROM notice_audience(h.kind, h.operation_id) AS w(person)
        WHERE notice_wanted(w.person, h.kind) <= h.at)
     INSERT INTO notice (id, happening_id, person_id, channel, state, fence, tries, calls, doubts, run_at, message)
-    SELECT gen_random_uuid(), h.id, person, 'email', CASE WHEN "full" THEN 'cancelled' ELSE 'ready' END,
+    SELECT notice_id(h, person, 'email'), h.id, person, 'email', CASE WHEN "full" THEN 'cancelled' ELSE 'ready' END,
            0, 0, 0, 0, clock_timestamp(), CASE WHEN "full" THEN 'Too many at once: the board shows them all.' ELSE '' END
       FROM hears ON CONFLICT DO NOTHING;
     GET DIAGNOSTICS v_people = ROW_COUNT;
   END IF;
   INSERT INTO notice (id, happening_id, endpoint_id, channel, state, fence, tries, calls, doubts, run_at, message)
-  SELECT gen_random_uuid(), h.id, p.id, p.channel, 'ready', 0, 0, 0, 0, clock_timestamp(), ''
+  SELECT notice_id(h, p.id, p.channel), h.id, p.id, p.channel, 'ready', 0, 0, 0, 0, clock_timestamp(), ''
     FROM endpoint p
    WHERE p.enabled AND h.kind = ANY(p.kinds) AND p.added_at <= h.at AND notice_may_learn(NULL, h.operation_id)
   ON CONFLICT DO NOTHING;

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from actions import doors, endpoints, keyring, realms, telling
 from actions.errors import NotFound, Refusal
 from actions.keyring import CannotOpen
-from tests.contracts.inside import Still, ban, refused
+from tests.contracts.inside import Still, ban, refused, tampering
 from tests.heard.conftest import Heard, park
 from tests.heard.https import Server, serving
 
@@ -215,6 +215,24 @@ def test_an_endpoint_is_told_of_what_was_only_repeated_in_a_restricted_incident(
     assert told.operation["id"] == receiver.operation
     assert receiver.tell() == "succeeded"
     assert len(receiver.server.sent) == 1
+
+
+def test_what_a_failover_lost_is_told_an_endpoint_again_under_the_same_id(
+    receiver: Receiver, still: Still
+) -> None:
+    assert receiver.tell() == "succeeded"
+    of_it = "happening_id IN (SELECT id FROM happening WHERE operation_id = %s)"
+    with (
+        tampering(still, "notice", "notice_is_kept"),
+        tampering(still, "happening", "happening_is_kept") as at,
+    ):
+        at.execute(f"DELETE FROM notice WHERE {of_it}", [receiver.operation])
+        at.execute("DELETE FROM happening WHERE operation_id = %s", [receiver.operation])
+    receiver.heard.look()
+    receiver.notice = receiver.heard.notice(receiver.operation, receiver.name)
+    assert receiver.tell() == "succeeded"
+    assert len(receiver.server.sent) == 2
+    assert len({one.headers["webhook-id"] for one in receiver.server.sent}) == 1
 
 
 @pytest.mark.parametrize(

@@ -656,6 +656,37 @@ def test_a_notice_is_made_once_by_the_databases_own_rule(
         assert refused(at, done, notice) == ("SH002", "notice_moves_legally")
 
 
+def test_what_a_failover_lost_is_told_again_under_the_same_id(
+    heard: Heard, still: Still, parked: int
+) -> None:
+    def lost() -> None:
+        """The operation is there, and what was told of it is not."""
+        of_it = "happening_id IN (SELECT id FROM happening WHERE operation_id = %s)"
+        with (
+            tampering(still, "notice", "notice_is_kept"),
+            tampering(still, "happening", "happening_is_kept") as at,
+        ):
+            at.execute(f"DELETE FROM notice WHERE {of_it}", [parked])
+            at.execute("DELETE FROM happening WHERE operation_id = %s", [parked])
+
+    def ids() -> list[uuid.UUID]:
+        return [heard.notice(parked, who) for who in ("ana", "raj")]
+
+    before = ids()
+    assert len(set(before)) == 2
+    lost()
+    heard.look()
+    assert ids() == before
+    # The operation was lost too, and its number went to another: that is something else.
+    lost()
+    rename = "UPDATE operation SET ref = %s WHERE id = %s RETURNING ref"
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        ref = still.value("SELECT ref FROM operation WHERE id = %s", parked)
+        at.execute(rename, [f"{ref[:-6]}other1", parked])
+    heard.look()
+    assert not set(ids()) & set(before)
+
+
 def test_telling_waits_for_nobody_who_holds_the_operation(
     heard: Heard, still: Still, parked: int, mail: object
 ) -> None:

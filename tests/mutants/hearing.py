@@ -256,6 +256,27 @@ MUTANTS = (
         (WHO + "test_a_slow_flood_stops_nobodys_mail_for_good",),
     ),
     Mutant(
+        "notices: a person's has the same id when it is made again",
+        NOTICES,
+        "SELECT notice_id(h, person, 'email')",
+        "SELECT gen_random_uuid()",
+        (WHO + "test_what_a_failover_lost_is_told_again_under_the_same_id",),
+    ),
+    Mutant(
+        "notices: an endpoint's has the same id when it is made again",
+        NOTICES,
+        "SELECT notice_id(h, p.id, p.channel)",
+        "SELECT gen_random_uuid()",
+        (HOOKS + "test_what_a_failover_lost_is_told_an_endpoint_again_under_the_same_id",),
+    ),
+    Mutant(
+        "notices: another operation's has another id, though its number was given before",
+        NOTICES,
+        "(SELECT o.ref FROM operation o WHERE o.id = h.operation_id)",
+        "''",
+        (WHO + "test_what_a_failover_lost_is_told_again_under_the_same_id",),
+    ),
+    Mutant(
         "notices: asked again before it is sent",
         NOTICES,
         "  IF NOT notice_still_so(h) THEN RETURN",
