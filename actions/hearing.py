@@ -57,29 +57,35 @@ def mail_is_set() -> bool:
     return bool(settings.MAIL["url"])
 
 
-def give_address(caller: UUID, email: str) -> None:
-    """Have a code sent there; nothing else is, until it is confirmed.
+def give_address(caller: UUID, email: str) -> bool:
+    """Have a code sent there; nothing else is, until it is confirmed. False when it is confirmed already.
 
     Raises Refusal `bad_address`, `too_soon`, `too_many`.
     """
     email = email.strip()
     if len(email) > LONGEST or not _PLAIN.fullmatch(email):
         raise Refusal("bad_address", "Give an address such as ana@example.org.")
-    _done("SELECT ask_notice_address(%(caller)s::uuid, %(email)s::text)", caller, email=email)
+    asking = "SELECT ask_notice_address(%(caller)s::uuid, %(email)s::text)"
+    return _done(asking, caller, email=email) != "confirmed"
 
 
-def confirm(caller: UUID, code: str) -> None:
-    """Confirm the address by the code that was sent there. Raises Refusal `bad_code`."""
+def confirm(caller: UUID, code: str) -> bool:
+    """Confirm the address by the code that was sent there. False when that was done before.
+
+    Raises Refusal `bad_code`.
+    """
     # Counted before it is compared: many at once are not more tries.
     tried = database.one("SELECT * FROM try_notice_code(%(caller)s::uuid)", {"caller": caller})
     given = "".join(code.split()).upper().replace("-", "")
     if tried["email"] is not None:
         right = code_of(caller, tried["email"], tried["asked_at"]).replace("-", "")
-        if hmac.compare_digest(given.encode(), right.encode()) and database.value(
-            "SELECT confirm_notice_address(%(caller)s::uuid, %(at)s)",
-            {"caller": caller, "at": tried["asked_at"]},
+        if hmac.compare_digest(given.encode(), right.encode()) and (
+            said := database.value(
+                "SELECT confirm_notice_address(%(caller)s::uuid, %(at)s)",
+                {"caller": caller, "at": tried["asked_at"]},
+            )
         ):
-            return
+            return bool(said == "confirmed")
     raise Refusal(
         "bad_code",
         "That is not the code, or it is good no longer: after an hour or five tries, have another sent.",
@@ -99,9 +105,11 @@ def test(caller: UUID) -> None:
     _done("SELECT test_notice(%(caller)s::uuid)", caller)
 
 
-def _done(sql: str, caller: UUID, **given: str) -> None:
-    if said := database.value(sql, {"caller": caller, **given}):
+def _done(sql: str, caller: UUID, **given: str) -> str:
+    said = str(database.value(sql, {"caller": caller, **given}))
+    if said in _SAID:
         raise Refusal(said, _SAID[said])
+    return said
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,16 @@
 -- What a person says of how they want to be told: written by these functions alone.
 
--- Give an address, to which a code goes. '' when it is on its way, else why not.
+-- Give an address, to which a code goes. '' when it is on its way, 'confirmed' when it was confirmed
+-- before and nothing changed, else why not.
 CREATE OR REPLACE FUNCTION ask_notice_address(p_caller uuid, p_email text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE v_now timestamptz := clock_timestamp(); v_happening bigint;
 BEGIN
   PERFORM FROM caller c WHERE c.id = p_caller FOR NO KEY UPDATE;
+  IF EXISTS (SELECT FROM notice_address a WHERE a.caller_id = p_caller AND a.email = p_email
+                AND a.confirmed_at IS NOT NULL) THEN
+    RETURN 'confirmed';
+  END IF;
   -- Nobody is to be flooded by way of us, whoever's address it is.
   IF EXISTS (SELECT FROM notice_address a WHERE a.caller_id = p_caller AND a.asked_at > v_now - interval '1 minute') THEN
     RETURN 'too_soon';
@@ -27,25 +32,31 @@ BEGIN
 END $$;
 
 -- Count one try at the code before it is compared: the address and moment that the code is of, or nothing
--- when there were five already, or an hour has passed.
+-- when there were five already, or an hour has passed. Of one that is confirmed a try changes nothing, so
+-- that its own code is known however often it is sent.
 CREATE OR REPLACE FUNCTION try_notice_code(p_caller uuid, OUT email text, OUT asked_at timestamptz)
 LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
   UPDATE notice_address a SET wrong = a.wrong + 1
-   WHERE a.caller_id = p_caller AND a.confirmed_at IS NULL AND a.wrong < 5
-     AND a.asked_at > clock_timestamp() - interval '1 hour'
+   WHERE a.caller_id = p_caller AND (a.confirmed_at IS NOT NULL OR a.wrong < 5
+     AND a.asked_at > clock_timestamp() - interval '1 hour')
   RETURNING a.email, a.asked_at
 $$;
 
--- The code was right: from now on notices go there.
-CREATE OR REPLACE FUNCTION confirm_notice_address(p_caller uuid, p_asked_at timestamptz) RETURNS boolean
+-- The code was right: from now on notices go there. 'confirmed' by this, 'already' before, or '' when it is
+-- good no longer.
+CREATE OR REPLACE FUNCTION confirm_notice_address(p_caller uuid, p_asked_at timestamptz) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
   UPDATE notice_address SET confirmed_at = clock_timestamp()
    WHERE caller_id = p_caller AND asked_at = p_asked_at AND confirmed_at IS NULL
      AND asked_at > clock_timestamp() - interval '1 hour';
-  IF NOT FOUND THEN RETURN false; END IF;
+  IF NOT FOUND THEN
+    RETURN CASE WHEN EXISTS (SELECT FROM notice_address a WHERE a.caller_id = p_caller
+                                AND a.asked_at = p_asked_at AND a.confirmed_at IS NOT NULL)
+           THEN 'already' ELSE '' END;
+  END IF;
   PERFORM log_numbered(NULL, 'notice.address_confirmed', '{"by":' || to_json(p_caller::text) || '}');
-  RETURN true;
+  RETURN 'confirmed';
 END $$;
 
 -- Choose to hear of a kind, or not to. Choosing the same again changes nothing, nor since when.

@@ -27,6 +27,12 @@ _DONE = {
         ["Type it below within the hour. Until then nothing else is sent there."],
     ),
     "code": Outcome("done", "The address is confirmed", ["From now on notices go there."]),
+    "address-same": Outcome(
+        "same", "That address is confirmed already", ["Nothing changed, and no code was sent."]
+    ),
+    "code-same": Outcome(
+        "same", "The address is confirmed already", ["Nothing changed: notices go there."]
+    ),
     "choose": Outcome("done", "Saved", ["You are told of these from now on."]),
     "test": Outcome("waiting", "A test is on its way", ["It says that nothing happened."]),
 }
@@ -85,35 +91,39 @@ def mine(request: SignedIn) -> HttpResponse:
     if form is not None and form.is_valid():
         may_be_written(request)
         try:
-            _DOES[doing](request, form.cleaned_data)
+            changed = _DOES[doing](request, form.cleaned_data)
         except Refusal as refusal:
             form.add_error(
                 next(iter(form.fields), None) if doing != "choose" else None, refusal.message
             )
         else:
-            response = redirect(f"{reverse('account-notices')}?done={doing}")
+            done = doing if changed else f"{doing}-same"
+            response = redirect(f"{reverse('account-notices')}?done={done}")
             response.status_code = 303
             return response
     return _shown(request, told, None, {doing: form}, 422)
 
 
-def _address(request: SignedIn, given: dict[str, Any]) -> None:
-    hearing.give_address(request.user.pk, given["email"])
+def _address(request: SignedIn, given: dict[str, Any]) -> bool:
+    return hearing.give_address(request.user.pk, given["email"])
 
 
-def _code(request: SignedIn, given: dict[str, Any]) -> None:
-    hearing.confirm(request.user.pk, given["code"])
+def _code(request: SignedIn, given: dict[str, Any]) -> bool:
+    return hearing.confirm(request.user.pk, given["code"])
 
 
-def _choose(request: SignedIn, given: dict[str, Any]) -> None:
+def _choose(request: SignedIn, given: dict[str, Any]) -> bool:
     hearing.choose(request.user.pk, {Kind(kind): wanted for kind, wanted in given.items()})
+    return True
 
 
-def _test(request: SignedIn, given: dict[str, Any]) -> None:
+def _test(request: SignedIn, given: dict[str, Any]) -> bool:
     hearing.test(request.user.pk)
+    return True
 
 
-_DOES: dict[str, Callable[[SignedIn, dict[str, Any]], None]] = {
+# Each says whether it changed anything.
+_DOES: dict[str, Callable[[SignedIn, dict[str, Any]], bool]] = {
     "address": _address,
     "code": _code,
     "choose": _choose,

@@ -49,7 +49,7 @@ def test_a_mail_says_where_to_look_and_nothing_of_why(
 
 def test_a_code_goes_to_the_address_and_opens_it(heard: Heard, still: Still, mail: Ledger) -> None:
     with still.acting("web"):
-        hearing.give_address(still.caller("sam"), "sam@example.test")
+        hearing.give_address(still.caller("sam"), "sam2@example.test")
         with pytest.raises(Exception, match="not the code"):
             hearing.confirm(still.caller("sam"), "")
     notice = still.value(
@@ -58,7 +58,7 @@ def test_a_code_goes_to_the_address_and_opens_it(heard: Heard, still: Still, mai
         still.caller("sam"),
     )
     assert heard.tell(notice) == "succeeded"
-    text = mail.mails("sam@example.test")[-1].get_payload()
+    text = mail.mails("sam2@example.test")[-1].get_payload()
     code = next(line.split()[1] for line in text.splitlines() if line.startswith("Code"))
     with still.acting("web"):
         hearing.confirm(still.caller("sam"), code)

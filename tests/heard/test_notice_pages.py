@@ -74,7 +74,12 @@ def test_from_an_address_given_to_a_mail_received(told: Console, mail_server: Le
     assert code is not None and code[1] not in said
     assert send(ana, do="code", code="AAAA-AAAA")[0] == 422
     status, said = send(ana, do="code", code=code[1])
-    assert (status, "The address is confirmed" in said) == (303, True)
+    assert (status, "From now on notices go there" in said) == (303, True)
+    status, said = send(ana, do="code", code=code[1])
+    assert (status, "The address is confirmed already" in said) == (303, True)
+    status, said = send(ana, do="address", email=to)
+    assert (status, "no code was sent" in said, f"{to}, confirmed" in said) == (303, True, True)
+    assert send(ana, do="code", code="AAAA-AAAA")[0] == 422
     assert send(ana, do="choose", settled="on", parked="on", awaiting="on")[0] == 303
     chosen = set(re.findall(r'name="(\w+)"[^>]*checked', page(ana)))
     assert chosen == {"settled", "parked", "awaiting", "break_glass"}

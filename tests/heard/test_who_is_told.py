@@ -530,23 +530,22 @@ def code_of(still: Still, who: str) -> str:
     return code(still.caller(who), email, asked)
 
 
-def confirm(still: Still, who: str, code: str) -> bool:
+def confirm(still: Still, who: str, code: str) -> str:
+    """What came of a code: 'confirmed' by it, 'already' before, or ''."""
     with still.acting("web"):
         try:
-            hearing.confirm(still.caller(who), code)
+            return "confirmed" if hearing.confirm(still.caller(who), code) else "already"
         except Refusal as refusal:
             assert refusal.code == "bad_code"
-            return False
-    return True
+            return ""
 
 
 def give(still: Still, who: str, email: str) -> str:
     with still.acting("web"):
         try:
-            hearing.give_address(still.caller(who), email)
+            return "" if hearing.give_address(still.caller(who), email) else "already"
         except Refusal as refusal:
             return refusal.code
-    return ""
 
 
 def test_an_address_is_confirmed_by_its_code_alone(heard: Heard, still: Still) -> None:
@@ -555,10 +554,61 @@ def test_an_address_is_confirmed_by_its_code_alone(heard: Heard, still: Still) -
     assert give(still, "ana", "another@example.test") == "too_soon"
     assert not confirm(still, "ana", "AAAA-AAAA")
     assert not confirm(still, "raj", code)
-    assert confirm(still, "ana", code.lower().replace("-", " "))
-    assert not confirm(still, "ana", code)  # that was for once
+    assert confirm(still, "ana", code.lower().replace("-", " ")) == "confirmed"
     with still.acting("web"):
         assert hearing.of(still.caller("ana")).confirmed
+
+
+ADDRESS = "SELECT email, asked_at, confirmed_at FROM notice_address WHERE caller_id = %s"
+
+
+def test_confirming_again_says_that_it_is_confirmed_and_changes_nothing(
+    heard: Heard, still: Still
+) -> None:
+    ana = still.caller("ana")
+    tries = "SELECT wrong FROM notice_address WHERE caller_id = %s"
+    events = "SELECT count(*) FROM log_event WHERE kind = 'notice.address_confirmed'"
+    assert give(still, "ana", "new@example.test") == ""
+    older = code_of(still, "ana")
+    with still.database() as at:
+        at.execute("UPDATE notice_address SET asked_at = asked_at - interval '2 minutes'")
+    assert give(still, "ana", "new@example.test") == ""
+    code = code_of(still, "ana")
+    assert confirm(still, "ana", code) == "confirmed"
+    confirmed, logged = still.rows(ADDRESS, ana), still.value(events)
+    assert [confirm(still, "ana", code) for _ in range(6)] == ["already"] * 6
+    tried = still.value(tries, ana)
+    for wrong in ("AAAA-AAAA", older, ""):
+        assert confirm(still, "ana", wrong) == ""
+    assert still.value(tries, ana) == tried + 3
+    assert (still.rows(ADDRESS, ana), still.value(events)) == (confirmed, logged)
+
+
+def test_of_two_that_confirm_at_once_both_hear_that_it_is_confirmed(
+    heard: Heard, still: Still
+) -> None:
+    assert give(still, "ana", "new@example.test") == ""
+    (asked,) = still.rows("SELECT asked_at FROM notice_address WHERE caller_id = %s",
+                          still.caller("ana"))[0]  # fmt: skip
+    # Both were told the moment before either of them confirmed.
+    said = [
+        still.value("SELECT confirm_notice_address(%s, %s)", still.caller("ana"), asked, role="web")
+        for _ in range(2)
+    ]
+    assert said == ["confirmed", "already"]
+
+
+def test_giving_the_address_again_that_is_confirmed_changes_nothing_and_sends_nothing(
+    heard: Heard, still: Still
+) -> None:
+    ana = still.caller("ana")
+    codes = "SELECT count(*) FROM happening WHERE kind = 'address'"
+    before, sent = still.rows(ADDRESS, ana), still.value(codes)
+    for _ in range(2):
+        assert give(still, "ana", " ana@example.test ") == "already"
+    assert (still.rows(ADDRESS, ana), still.value(codes)) == (before, sent)
+    assert give(still, "ana", "ana2@example.test") == ""
+    assert still.rows(ADDRESS, ana)[0][2] is None
 
 
 def test_a_code_is_tried_five_times_and_for_an_hour(heard: Heard, still: Still) -> None:

@@ -309,15 +309,15 @@ MUTANTS = (
     Mutant(
         "address: five tries",
         HEARING,
-        "AND a.wrong < 5\n",
-        "\n",
+        "OR a.wrong < 5\n",
+        "OR true\n",
         (WHO + "test_a_code_is_tried_five_times_and_for_an_hour",),
     ),
     Mutant(
         "address: a code is good for an hour",
         HEARING,
-        "     AND a.asked_at > clock_timestamp() - interval '1 hour'\n  RETURNING",
-        "  RETURNING",
+        "     AND a.asked_at > clock_timestamp() - interval '1 hour')\n  RETURNING",
+        "     )\n  RETURNING",
         (WHO + "test_a_code_is_tried_five_times_and_for_an_hour",),
     ),
     Mutant(
@@ -326,6 +326,33 @@ MUTANTS = (
         "     AND asked_at > clock_timestamp() - interval '1 hour';\n",
         "     ;\n",
         (WHO + "test_a_code_is_tried_five_times_and_for_an_hour",),
+    ),
+    Mutant(
+        "address: its own code is known once it is confirmed, and however often",
+        HEARING,
+        "AND (a.confirmed_at IS NOT NULL OR ",
+        "AND a.confirmed_at IS NULL AND (",
+        (WHO + "test_confirming_again_says_that_it_is_confirmed_and_changes_nothing",),
+    ),
+    Mutant(
+        "address: who confirms a moment later hears that it is confirmed",
+        HEARING,
+        "           THEN 'already' ELSE",
+        "           THEN '' ELSE",
+        (
+            WHO + "test_confirming_again_says_that_it_is_confirmed_and_changes_nothing",
+            WHO + "test_of_two_that_confirm_at_once_both_hear_that_it_is_confirmed",
+        ),
+    ),
+    Mutant(
+        "address: the one that is confirmed stays so when it is given again",
+        HEARING,
+        "    RETURN 'confirmed';\n  END IF;\n  -- Nobody",
+        "    NULL;\n  END IF;\n  -- Nobody",
+        (
+            WHO
+            + "test_giving_the_address_again_that_is_confirmed_changes_nothing_and_sends_nothing",
+        ),
     ),
     Mutant(
         "address: codes are not sent again and again",
