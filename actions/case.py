@@ -70,7 +70,7 @@ def _relation(
 ) -> Relation | None:
     if standing is None:
         return None
-    stands = replace(limits.sure(intent_of(standing), standing, ask), read=seen.read)
+    stands = replace(limits.sure(intent_of(standing), standing, ask, seen.seats), read=seen.read)
     relation = ask.action.compare(stands, intent, seen.now)
     if relation is not Relation.COVERED:
         return relation

@@ -187,7 +187,7 @@ def _limits(case: Case) -> Decision | None:
         return _refused("not_ours", f"{' '.join(case.left)}{also}", 409)
     if not case.plan.effects:
         return _refused("no_realm", NO_REALM, 403)
-    if limited := limits.of_width(case.ask, case.intent, case.seen.protection):
+    if limited := limits.of_width(case.ask, case.intent, case.seen.protection, case.seen.seats):
         return limited
     standing = case.standing
     if case.ask.again and standing and _same_words(case.ask.reason, standing["reason"]):
@@ -223,7 +223,7 @@ def _create(case: Case) -> Decision:
         made,
         needs=case.needs,
         break_glass=case.seen.break_glass,
-        keep_for=limits.keep_for(case.ask),
+        keep_for=limits.keep_for(case.ask, case.seen.seats),
     )
 
 

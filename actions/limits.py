@@ -7,7 +7,7 @@ Everything here is pure but for reading what the database said; the database ref
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -26,6 +26,9 @@ WIDE = {4: 24, 6: 48}
 
 KEEP_WITHIN = 300
 """Seconds in which who may be cut off by a ban says, on a new connection, that they are not."""
+
+type Seats = Sequence[translated.Address]
+"""Where who asks works from, as far as the pages know."""
 
 PROPOSED = "15m"
 """The end that is proposed for a ban of one's own address."""
@@ -111,26 +114,34 @@ def addresses(subject: Subject) -> int:
     return int(subject.network.num_addresses)
 
 
-def own(ask: Ask) -> bool:
-    """Whether what is asked might cut off who asks: it takes in the address that they ask from."""
-    if ask.subject.kind != "network" or ask.action.takes_back or ask.address is None:
-        return False
-    return translated.takes_in(ask.subject.network, ask.address)
+def own(ask: Ask, seats: Seats) -> bool:
+    """Whether what is asked might cut off who asks: it takes in where they ask or work from."""
+    return _cut_off(ask, seats) is not None
 
 
-def keep_for(ask: Ask) -> int | None:
+def _cut_off(ask: Ask, seats: Seats) -> translated.Address | None:
+    if ask.subject.kind != "network" or ask.action.takes_back:
+        return None
+    where = seats if ask.address is None else (ask.address, *seats)
+    within = (at for at in where if translated.takes_in(ask.subject.network, at))
+    return next(within, None)
+
+
+def keep_for(ask: Ask, seats: Seats) -> int | None:
     """Seconds in which it must be kept, or ends by itself; None where nobody may be cut off by it."""
-    return KEEP_WITHIN if own(ask) else None
+    return KEEP_WITHIN if own(ask, seats) else None
 
 
-def of_width(ask: Ask, intent: Intent, found: Protection | None) -> Decision | None:
+def of_width(ask: Ask, intent: Intent, found: Protection | None, seats: Seats) -> Decision | None:
     """What is asked of somebody who asks for what is wide, asks twice, or hits themselves."""
     if ask.action.takes_back:
         return None
-    if own(ask) and intent.until is None:
+    here = _cut_off(ask, seats)
+    if here is not None and intent.until is None:
         return _refused(
             "own_address",
-            f"{ask.subject.label} takes in {ask.address}, from where you ask: this may cut you off. "
+            f"{ask.subject.label} takes in {here}, from where you "
+            f"{'ask' if here == ask.address else 'work'}: this may cut you off. "
             f"Give it an end, such as {PROPOSED}. It stays only if you confirm it from a new "
             "connection once it is in force.",
         )
@@ -151,12 +162,12 @@ def of_width(ask: Ask, intent: Intent, found: Protection | None) -> Decision | N
     )
 
 
-def sure(stands: Intent, facts: Facts, ask: Ask) -> Intent:
+def sure(stands: Intent, facts: Facts, ask: Ask, seats: Seats) -> Intent:
     """What stands, as far as it surely will: what is not kept yet may end at any moment.
 
     To who may be cut off by it themselves it is what it is: they are asked to keep that.
     """
-    if not facts.get("keep_for") or facts.get("kept_at") or own(ask):
+    if not facts.get("keep_for") or facts.get("kept_at") or own(ask, seats):
         return stands
     if keep_by := facts["keep_by"]:
         return replace(stands, until=datetime.fromisoformat(keep_by), span=None)

@@ -185,7 +185,7 @@ def _prepared(draft: Draft, ask: Ask, seen: Standing) -> Prepared:
             _pairs(case.plan),
             {realm.id: realm.connector for realm in seen.realms},
         ),
-        own=limits.own(given),
+        own=limits.own(given, seen.seats),
         to_type=limits.to_type(given, case.intent, seen.protection),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address
+from uuid import UUID
 
 from actions import database, translated
 from actions.limits import addresses
@@ -31,6 +33,17 @@ def count(subject: Subject) -> Reach:
     means = translated.stands_for(subject.network)
     row = database.one(_COUNT, {"network": subject.name, "means": str(means) if means else None})
     return Reach(_in_words(addresses(subject)), row["blocked"], row["people"])
+
+
+_SEATS = """
+SELECT coalesce(array_agg(host(address)), '{}') FROM seat
+ WHERE caller_id = %(caller)s AND seen_at > clock_timestamp() - interval '8 hours'
+"""
+
+
+def seats_of(caller: UUID) -> list[translated.Address]:
+    """Where somebody signed in works from."""
+    return [ip_address(at) for at in database.value(_SEATS, {"caller": caller})]
 
 
 def _in_words(number: int) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from actions.known import Known, Overlap, known_of, overlaps_of
 from actions.plan import RealmNow, connectors_for
 from actions.protection import Protection, protection_of
 from actions.subjects import Subject
+from actions.translated import Address
 
 type Facts = dict[str, Any]
 """An operation as the view `operation_facts` tells it."""
@@ -74,6 +76,7 @@ class Standing:
     approval_rules: tuple[Rule, ...] = ()  # those that may apply to the action
     break_glass: UUID | None = None  # what the caller goes alone under
     protection: Protection | None = None
+    seats: tuple[Address, ...] = ()  # where the caller works from, besides where they ask from
 
     @property
     def read(self) -> Mapping[str, object]:
@@ -218,7 +221,9 @@ def facts(text: str | None) -> Facts | None:
 def _token(row: Mapping[str, Any]) -> TokenSeen | None:
     if row["token"] is None:
         return None
-    return TokenSeen(row["token"], row["digest"], frozenset(row["scopes"]), row["live"], row["owner"])
+    return TokenSeen(
+        row["token"], row["digest"], frozenset(row["scopes"]), row["live"], row["owner"]
+    )
 
 
 def _standing(row: Mapping[str, Any]) -> Standing:
@@ -250,6 +255,7 @@ def _standing(row: Mapping[str, Any]) -> Standing:
         approval_rules=rules_of(row["approval_rules"]),
         break_glass=row["break_glass"],
         protection=protection_of(row["protected"]),
+        seats=tuple(map(ip_address, row["seats"] or ())),
     )
 
 

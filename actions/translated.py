@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
+type Address = IPv4Address | IPv6Address
 type Network = IPv4Network | IPv6Network
 
 # IPv6 ranges whose addresses stand for IPv4 ones, each with the bit at which the IPv4 part begins
@@ -42,7 +43,7 @@ def stands_for(network: Network) -> IPv4Network | None:
     return None
 
 
-def takes_in(network: Network, address: IPv4Address | IPv6Address) -> bool:
+def takes_in(network: Network, address: Address) -> bool:
     """Whether an address lies in a network, whichever of its forms either is written in."""
     ours, theirs = _forms(network), _forms(ip_network(address))
     return any(

@@ -68,7 +68,7 @@ CREATE FUNCTION look(
   OUT request bigint, OUT fingerprint bytea, OUT rules int, OUT first_seen_at timestamptz,
   OUT operation_id bigint, OUT keyed jsonb, OUT known jsonb, OUT newest jsonb, OUT beneath jsonb,
   OUT overlapping jsonb,
-  OUT approval_rules jsonb, OUT break_glass uuid, OUT protected jsonb)
+  OUT approval_rules jsonb, OUT break_glass uuid, OUT protected jsonb, OUT seats text[])
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE v_see int; v_ask int; v_ask_realm int; v_see_realm int;
@@ -113,4 +113,8 @@ BEGIN
     break_glass := break_glass_of(look.caller);
   END IF;
   protected := protection(p_kind, p_name, p_low::cidr, look.caller);
+  IF p_low IS NOT NULL THEN  -- a network: it may take in where they work from besides here
+    seats := ARRAY(SELECT host(s.address) FROM seat s WHERE s.caller_id = look.caller
+                      AND s.seen_at > now - interval '8 hours');
+  END IF;
 END $$;

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
@@ -34,11 +34,12 @@ def reach_now(request: SignedIn, draft_id: str) -> HttpResponse:
     return render(request, "parts/reach.html", {"reach": reach_of(subject), "draft": draft})
 
 
-def proposed(request: HttpRequest, action: Action, typed: str) -> dict[str, object]:
-    """The end that is proposed where a link asks for a ban of the very address it is opened from."""
+def proposed(request: SignedIn, action: Action, typed: str) -> dict[str, object]:
+    """The end that is proposed where a link asks for a ban of where whoever opens it works from."""
     try:
         subject = subjects.canonical(action.kind, typed)
     except SubjectRefused:
         return {}
     ask = Ask(action, subject, {}, "", "", "browser", address=hop.address(request.META))
-    return filled_in(action, {"for": limits.PROPOSED}) if limits.own(ask) else {}
+    own = limits.own(ask, reach.seats_of(request.user.pk))
+    return filled_in(action, {"for": limits.PROPOSED}) if own else {}

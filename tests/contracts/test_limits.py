@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actions import ends, finish, issue, keep, protect, subjects, translated
+from actions import ends, finish, issue, keep, prepare, protect, reach, subjects, translated
 from actions.act import Case
 from actions.answer import Answer
 from actions.ask import Ask, Decision
@@ -403,6 +403,38 @@ def test_a_ban_of_ones_own_address_needs_an_end(still: Still, name: str) -> None
     assert told(still, forever).disposition == "created", (
         "for anybody else it is a ban like any other"
     )
+
+
+@pytest.mark.parametrize("elsewhere", ["", "203.0.113.250"])
+def test_where_one_works_from_besides_is_ones_own_too(
+    still: Still, name: str, elsewhere: str
+) -> None:
+    forever = ask("ban-network", name, {"until": None})
+    with seated(still, "ana", address_of(name)):
+        no = told(still, forever, address=elsewhere)
+        assert (no.code, f"takes in {address_of(name)}, from where you work" in no.message) == (
+            "own_address",
+            True,
+        )
+        answer = told(still, ban(name), address=elsewhere)
+        assert (answer.operation["state"], answer.operation["keep_for"]) == ("approved", 300)
+        still.deliver(answer.operation["id"])
+        mine = told(still, ban(name), address=elsewhere)
+        assert mine.disposition == "existing"
+        with still.acting("web"):
+            drafted = prepare.prepare(still.who(), ban(name, key=prepare.new_key()))
+            assert drafted.own
+            assert address_of(name) in map(str, reach.seats_of(still.caller()))
+        hers = told(still, replace(ban(name), confirm=name), by="raj")
+        assert hers.disposition == "created", "to anybody else it may end at any moment"
+
+
+def test_where_one_worked_from_yesterday_is_not_ones_own(still: Still, name: str) -> None:
+    with seated(still, "ana", address_of(name)):
+        with still.database() as at:
+            before = "UPDATE seat SET seen_at = now() - interval '9 hours' WHERE address = %s"
+            at.execute(before, [address_of(name)])
+        assert told(still, ban(name)).operation["keep_for"] is None
 
 
 @pytest.mark.parametrize("form", ["64:ff9b::{}", "::ffff:{}"])

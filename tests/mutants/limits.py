@@ -238,10 +238,27 @@ MUTANTS = (
     Mutant(
         "a ban of one's own address needs an end",
         "actions/limits.py",
-        "    if own(ask) and intent.until is None:",
+        "    if here is not None and intent.until is None:",
         "    if False:",
         (STILL + "test_a_ban_of_ones_own_address_needs_an_end",),
         raises="django.db.utils.IntegrityError",
+    ),
+    Mutant(
+        "where one works from besides is one's own too",
+        "actions/limits.py",
+        "    where = seats if ask.address is None else (ask.address, *seats)\n",
+        "    where = () if ask.address is None else (ask.address,)\n",
+        (
+            STILL + "test_where_one_works_from_besides_is_ones_own_too[]",
+            STILL + "test_where_one_works_from_besides_is_ones_own_too[203.0.113.250]",
+        ),
+    ),
+    Mutant(
+        "where one worked from long ago is not one's own",
+        "actions/sql/look.sql",
+        "                      AND s.seen_at > now - interval '8 hours');",
+        ");",
+        (STILL + "test_where_one_worked_from_yesterday_is_not_ones_own",),
     ),
     Mutant(
         "one's own address is known in every form",
@@ -256,7 +273,7 @@ MUTANTS = (
     Mutant(
         "a ban of one's own address is to be kept",
         "actions/limits.py",
-        "    return KEEP_WITHIN if own(ask) else None",
+        "    return KEEP_WITHIN if own(ask, seats) else None",
         "    return None",
         (STILL + "test_unless_it_is_kept_it_ends_by_itself",),
     ),
@@ -314,7 +331,7 @@ MUTANTS = (
     Mutant(
         "what may end any moment is not enough for others",
         "actions/limits.py",
-        '    if not facts.get("keep_for") or facts.get("kept_at") or own(ask):\n',
+        '    if not facts.get("keep_for") or facts.get("kept_at") or own(ask, seats):\n',
         "    if True:\n",
         (STILL + "test_what_may_end_any_moment_is_not_enough_for_anybody_else",),
     ),
