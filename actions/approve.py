@@ -18,7 +18,7 @@ from actions import sight
 from actions.act import Case, Verb, act
 from actions.answer import Answer
 from actions.approvals import needs_of
-from actions.ask import Decision, done_by
+from actions.ask import Decision, done_by, unsent
 from actions.errors import ParamsRefused
 from actions.issue import Who
 from actions.standing import Facts
@@ -137,7 +137,7 @@ def _told_meanwhile(case: Case, why: No) -> Decision:
 
 def _written_down(case: Case) -> Decision:
     if case.verb.name == "decline":
-        return Decision("declined", "", "You declined it. Nothing of it was sent, or will be.")
+        return Decision("declined", "", f"You declined it. {unsent(case.told)}")
     return Decision("approved", "", "Your approval is written down.")
 
 

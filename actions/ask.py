@@ -13,6 +13,7 @@ from actions.approvals import Needs
 from actions.catalogue._base import Action
 from actions.registry import registry
 from actions.standing import Facts
+from actions.states import EffectState
 from actions.subjects import Subject
 
 
@@ -123,6 +124,17 @@ def done_by(told: Facts) -> str:
         f"at {at:%-d %b %Y %H:%M:%S} UTC ({told['ref']}, generation {told['generation']}): {state}."
         f"{_came_of(told)}"
     )
+
+
+def unsent(told: Facts) -> str:
+    """What is said of an operation that is over before it began: that nothing was sent, if that is known."""
+    may_have_been = {EffectState.IN_DOUBT, EffectState.PARKED, EffectState.SUCCEEDED}
+    if any(e["forgotten"] or e["state"] in may_have_been for e in told["effects"]):
+        return (
+            "It may have been sent before the failover: that is read, and nothing is sent again. "
+            "Look at it again in a minute."
+        )
+    return "Nothing of it was sent, or will be."
 
 
 def _came_of(told: Facts) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actions import database
+from actions import database, states
 from actions.act import SAID, Case, Verb, act
 from actions.answer import Answer
 from actions.ask import Decision, done_by
@@ -56,6 +56,14 @@ def judge(case: Case) -> Decision:
 
 def _not_again(case: Case) -> Decision | None:
     newest = case.seen.newest
+    if case.told["state"] in states.VOID and case.is_newest:
+        return Decision(
+            "conflict",
+            "conflict",
+            f"Its operation is over, so this is not sent again: {done_by(case.told)} "
+            "Say whether it is in place, then ask for it anew. Nothing changed.",
+            409,
+        )
     if case.is_newest or newest is None:
         return None
     return Decision(

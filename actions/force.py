@@ -49,7 +49,8 @@ def _verdicts(facts: Facts, known: tuple[Known, ...], around: tuple[Known, ...])
     verdicts = set()
     for effect in on_its_lane(facts):
         wider = [k for k in around if k.realm == effect["realm_id"]]
-        held = _holds(facts, effect, own.get(effect["realm_id"]))
+        found = own.get(effect["realm_id"])
+        held = "unknown" if _unread(facts, effect, found) else _holds(facts, effect, found)
         verdicts.add(_by_address(effect, held, wider))
     return verdicts
 
@@ -104,6 +105,12 @@ def verified(facts: Facts, known: tuple[Known, ...]) -> Verified:
         seen.append(at)
     whole = bool(seen) and None not in seen
     return Verified(min(seen) if whole else facts["verified_at"], min(read, default=None))
+
+
+def _unread(facts: Facts, effect: Mapping[str, Any], known: Known | None) -> bool:
+    """Whether it may have been sent before a failover, and nothing later is known of its realm."""
+    later = known is not None and known.operation is not None and known.operation > facts["id"]
+    return bool(effect.get("forgotten")) and not later
 
 
 def _by_address(effect: Mapping[str, Any], own: str, wider: list[Known]) -> str:

@@ -14,12 +14,12 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from actions import adapters, database, health
+from actions import adapters, database, health, states, steps
 from actions.connectors._base import Redo
 from actions.models import Effect, Operation
 from actions.outcomes import Found, Seen
 from actions.settle import BLIND, END, LOST_IN_A_FAILOVER, lock, redo_wait, roll_up, spent, to_ready
-from actions.states import EffectState, OperationState
+from actions.states import EffectState
 from actions.sweeping import each
 
 PARK_AFTER = 15 * 60.0
@@ -48,7 +48,7 @@ class Doubt:
     redo: bool  # it may be tried again
     blind: bool  # … and without having read that it is not there
     endless: bool  # the end of something: neither parked nor given up
-    overtaken: bool = False  # a later generation has the lane: it is only read
+    overtaken: bool = False  # it is not to be any more, such as by a later generation: only read
 
 
 # Ids first: every sweep asks this, and mostly there is nothing. After a failover a doubt may be older than
@@ -109,7 +109,7 @@ SELECT extract(epoch FROM clock_timestamp() - CASE WHEN a.worker = %(lost)s THEN
 
 def _doubt(effect: Effect, operation: Operation) -> Doubt:
     row = database.one(_TIMES, {"effect": effect.pk, "lost": LOST_IN_A_FAILOVER})
-    overtaken = operation.state == OperationState.SUPERSEDED
+    overtaken = operation.state in states.VOID or _behind_what_is_lost(effect, operation)
     redo = not (overtaken or row["told_no"] or spent(effect.pk, operation).enough)
     since_first = row["since_first"] or 0.0
     keeps = adapters.offer(effect).keeps
@@ -122,6 +122,11 @@ def _doubt(effect: Effect, operation: Operation) -> Doubt:
         endless=operation.because.startswith(END),
         overtaken=overtaken,
     )
+
+
+def _behind_what_is_lost(effect: Effect, operation: Operation) -> bool:
+    before = operation.effects.filter(ord__lt=effect.ord, state__in=sorted(steps.LOST))
+    return before.exists()
 
 
 def verdict(redo: Redo, seen: Seen, doubt: Doubt) -> EffectState | None:

@@ -188,7 +188,7 @@ _ATTEMPT = """
 INSERT INTO attempt (id, effect_id, number, fence, worker, claimed_at, call_started_at, ended_at, outcome,
                      found, message, late)
 SELECT gen_random_uuid(), e.id, e.attempts + 1, e.fence + 1, %(worker)s, clock_timestamp(), %(since)s,
-       clock_timestamp(), 'forgotten', '', %(message)s, false FROM effect e WHERE e.id = %(id)s
+       %(over)s, 'forgotten', '', %(message)s, false FROM effect e WHERE e.id = %(id)s
 """
 _MARKED = "UPDATE effect SET attempts = attempts + 1, fence = fence + 1 WHERE id = %(id)s"
 _BEGUN = "UPDATE operation SET state = 'running' WHERE id = %(operation)s AND state = 'approved'"
@@ -200,6 +200,8 @@ def _mark(one: Found, lost: Loss, by: Caller) -> None:
         "operation": one.operation_id,
         "worker": LOST_IN_A_FAILOVER,
         "since": lost.since,
+        # Whoever called it before may do so until then.
+        "over": lost.until + timedelta(seconds=settings.LEASE_SECONDS + _settle(one.id)),
         "message": _MESSAGE,
     }
     with connection.cursor() as cursor:

@@ -39,9 +39,11 @@ class Left:
 _CANDIDATES = """
 SELECT o.id, count(*) OVER () AS of FROM operation_incident l JOIN operation o ON o.id = l.operation_id
  WHERE l.incident_id = %(incident)s::uuid
-   AND o.state NOT IN ('declined', 'expired', 'cancelled', 'failed')
-   AND NOT (o.state = 'superseded' AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
-            AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')))
+   AND (o.state NOT IN ('declined', 'expired', 'cancelled', 'failed', 'superseded')
+        OR EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
+            AND (e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+                 OR EXISTS (SELECT FROM attempt a WHERE a.effect_id = e.id AND a.number = e.attempts
+                               AND a.outcome = 'forgotten'))))
  ORDER BY o.id DESC LIMIT %(most)s::int
 """
 

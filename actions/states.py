@@ -76,8 +76,12 @@ EFFECT_MOVES = (
     Move(_E.HELD, _E.READY, "its operation is approved"),
     Move(_E.HELD, _E.BLOCKED, "its operation is approved, and an earlier step comes first"),
     Move(_E.HELD, _E.CANCELLED, "its operation is declined, expired, cancelled or superseded"),
+    Move(_E.HELD, _E.IN_DOUBT, "cancelled, and a failover may have lost that it was sent"),
+    Move(_E.HELD, _E.PARKED, "likewise, while another of its lane is under way there"),
     Move(_E.BLOCKED, _E.READY, "the step before it succeeded"),
     Move(_E.BLOCKED, _E.CANCELLED, "the step before it failed, or its operation ended"),
+    Move(_E.BLOCKED, _E.IN_DOUBT, "cancelled, and a failover may have lost that it was sent"),
+    Move(_E.BLOCKED, _E.PARKED, "likewise, while another of its lane is under way there"),
     Move(_E.READY, _E.EXECUTING, "a worker claims it"),
     Move(
         _E.READY, _E.IN_DOUBT, "a failover may have lost that it was sent; or superseded, once sent"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actions.act import Case, Verb, act
 from actions.answer import Answer
-from actions.ask import Decision, done_by
+from actions.ask import Decision, done_by, unsent
 from actions.issue import Who
 from actions.registry import registry
 from actions.states import OperationState
@@ -25,9 +25,9 @@ def judge(case: Case) -> Decision:
     """What whoever may withdraw it is told."""
     state = case.told["state"]
     if state in _UNBEGUN:
-        return Decision("cancelled", "", "It is cancelled. Nothing of it was sent, or will be.")
+        return Decision("cancelled", "", f"It is cancelled. {unsent(case.told)}")
     if state in _NEVER_SENT:
-        return Decision("existing", "", f"Nothing of it was sent, or will be: {done_by(case.told)}")
+        return Decision("existing", "", f"{unsent(case.told)} {done_by(case.told)}")
     undo = "It can be undone instead." if _has_undo(case) else "There is no undo for it."
     return Decision(
         "refused", "begun", f"It has begun: {done_by(case.told)} {undo} Nothing changed.", 409

@@ -29,7 +29,11 @@ SELECT o.id, o.subject_id, o.lane, o.generation, o.ref, jsonb_build_object(
     'effects', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                     'n', e.id, 'lane', e.lane, 'realm', r.name, 'realm_id', r.id, 'title', r.title, 'step', e.step,
                     'capability', e.capability, 'redo', e.redo, 'desired', e.desired, 'state', e.state,
-                    'found', e.found, 'message', e.message, 'attempts', e.attempts, 'run_at', e.run_at,
+                    'found', e.found, 'message', e.message, 'attempts', e.attempts,
+                    -- It may have been sent before a failover, and nothing was read of it yet.
+                    'forgotten', e.attempts > 0 AND e.state IN ('held', 'blocked', 'ready', 'failed', 'cancelled')
+                      AND EXISTS (SELECT FROM attempt a WHERE a.effect_id = e.id AND a.number = e.attempts
+                                     AND a.outcome = 'forgotten'), 'run_at', e.run_at,
                     'settled_at', e.settled_at, 'verified_at', e.verified_at)
                     ORDER BY e.ord, r.name, e.step), '[]'::jsonb)
                   FROM effect e JOIN realm r ON r.id = e.realm_id WHERE e.operation_id = o.id)

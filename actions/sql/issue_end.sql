@@ -34,9 +34,12 @@ BEGIN
     RETURN 'ended';
   END IF;
   v_why := CASE
-    WHEN o.state IN ('declined', 'expired', 'cancelled', 'failed') THEN 'nothing of it is in place'
-    WHEN o.state = 'superseded' AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
-      AND e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')) THEN 'nothing of it is in place'
+    -- What is over may be in place all the same: sent before it was superseded, or before a failover.
+    WHEN o.state IN ('declined', 'expired', 'cancelled', 'failed', 'superseded')
+      AND NOT EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id
+        AND (e.state IN ('executing', 'in_doubt', 'parked', 'succeeded')
+             OR EXISTS (SELECT FROM attempt a WHERE a.effect_id = e.id AND a.number = e.attempts
+                           AND a.outcome = 'forgotten'))) THEN 'nothing of it is in place'
     WHEN v_later && ARRAY['succeeded', 'partial', 'parked'] THEN 'a later generation took the lane' END;
   -- One that was to be kept and failed may be finished yet: then it is lifted, or ends in its time.
   IF o.state = 'failed' AND v_later IS NULL AND o.ends_at > clock_timestamp() THEN

@@ -9,21 +9,25 @@ import uuid
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from actions import outbox, settle
+from actions import ends, incidents, outbox, reconcile, remains, settle
 from actions.catalogue._base import Step
 from actions.connectors._base import Redo
+from actions.connectors.blocklist import Blocklist
 from actions.keeper import Keeper
 from actions.models import Attempt
 from actions.outcomes import Refused, Seen, Unknown
 from actions.timelines import confirmed
 from console import embedded
-from tests.contracts.inside import Still, refused
+from tests.contracts.approving import decide, people, rule
+from tests.contracts.inside import Still, ban, refused, tampering
 from tests.contracts.scripted import CAPABILITY, YES, World, world
+from tests.contracts.verbs import cancelled, decided, in_force
 
 TWO = (Step("one", CAPABILITY, {"set": True}), Step("two", CAPABILITY, {"set": True}, ord=2))
 SAID = ("--yes", "--by", "ana", "--reason", "the standby's own log says so")
@@ -227,6 +231,148 @@ def test_what_can_neither_be_read_nor_sent_twice_is_put_to_a_person(
         assert f"{ref}: it cannot be read" in recovered(alone, "--lag", "30s", *SAID)
         go_on(given, effect)
         assert (given.of(effect), given.state(operation)) == ("parked", "parked")
+
+
+def waiting(given: World, name: str, **more: Any) -> tuple[int, int]:
+    """What waits for approval here, and was approved and sent in what a failover lost."""
+    operation, effect = given.one(name)
+    assert (given.state(operation), given.of(effect)) == ("awaiting_approval", "held")
+    fail_over(given.still)
+    assert "1 held, observed" in recovered(given.still, "--lag", "30s", *SAID, **more)
+    assert in_force(given.still, operation) == "unknown"
+    return operation, effect
+
+
+def expire(still: Still, operation: int) -> None:
+    with tampering(still, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET approve_by = now() WHERE id = %s", [operation])
+    with still.acting("worker"):
+        assert outbox.expire_unapproved()
+    assert still.state(operation) == "expired"
+
+
+def decline(still: Still, operation: int) -> None:
+    told = decide(still, operation, "bo", "decline")
+    assert told.disposition == "declined"
+    assert "may have been sent before the failover" in told.message
+
+
+def withdraw(still: Still, operation: int) -> None:
+    told = cancelled(still, operation)
+    assert told.disposition == "cancelled"
+    assert "may have been sent before the failover" in told.message
+    assert "may have been sent before the failover" in cancelled(still, operation).message
+
+
+@pytest.mark.parametrize("over", [expire, decline, withdraw])
+@pytest.mark.parametrize(
+    ("looks", "is_so"), [(Seen.YES, "yes"), (Seen.NO, "no")], ids=["yes", "no"]
+)
+def test_what_waited_for_approval_and_is_never_let_go_is_read_and_not_sent(
+    given: World, name: str, over: Callable[[Still, int], None], looks: Seen, is_so: str
+) -> None:
+    people(given.still)
+    given.system.looks[:] = [looks]
+    with rule(given.still, "test-work"):
+        operation, effect = waiting(given, name)
+        over(given.still, operation)
+    assert (given.of(effect), in_force(given.still, operation)) == ("in_doubt", "unknown")
+    given.set(effect, "doubt_until = now()")
+    given.reconcile()
+    state = "succeeded" if is_so == "yes" else "failed"
+    assert (given.of(effect), in_force(given.still, operation)) == (state, is_so)
+    assert (given.system.calls, len(given.system.reads)) == ([], 1)
+
+
+def test_nobody_reads_it_before_those_who_may_have_called_it_are_through(
+    given: World, name: str
+) -> None:
+    people(given.still)
+    with rule(given.still, "test-work"):
+        operation, effect = waiting(given, name, lease=600.0)
+        expire(given.still, operation)
+    assert given.of(effect, "doubt_until > now() + interval '500 seconds'")
+    given.set(effect, "doubt_until = now()")
+    given.reconcile()
+
+
+def test_of_steps_that_waited_one_is_read_and_a_person_looks_at_the_rest(
+    alone: Still, name: str
+) -> None:
+    people(alone)
+    with world(alone, Redo.OBSERVED, shape=TWO) as given, rule(alone, "test-work"):
+        operation = given.ask(name)
+        fail_over(alone)
+        assert "2 held, observed" in recovered(alone, "--lag", "30s", *SAID)
+        expire(alone, operation)
+        assert given.states(operation) == ["in_doubt", "parked"]
+        first, second = given.effects(operation)
+        given.set(first, "doubt_until = now()")
+        given.reconcile()
+        # Its operation is over: a person says what is so, and nothing is sent again.
+        assert decided(alone, operation, second, "ready").code == "conflict"
+        assert decided(alone, operation, second, "succeeded").disposition == "decided"
+        assert (given.states(operation), given.system.calls) == (["succeeded"] * 2, [])
+
+
+def test_a_step_behind_one_that_failed_is_read_and_not_sent(alone: Still, name: str) -> None:
+    with world(alone, Redo.OBSERVED, shape=TWO) as given:
+        operation = given.ask(name)
+        first, second = given.effects(operation)
+        fail_over(alone)
+        recovered(alone, "--lag", "30s", *SAID)
+        given.system.looks[:] = [Seen.NO]
+        go_on(given, first)
+        given.system.says += [Refused("no")]
+        go_on(given, first)
+        assert given.states(operation) == ["failed", "in_doubt"]
+        given.set(second, "doubt_until = now()")
+        given.reconcile()
+        assert given.states(operation) == ["failed", "failed"]
+        assert (given.state(operation), len(given.system.calls)) == ("failed", 1)
+        # Asked for again, both are sent in their order.
+        given.system.looks[:] = [Seen.YES]
+        assert given.ask(name) == operation
+        for effect in (first, second):
+            go_on(given, effect)
+        assert given.states(operation) == ["succeeded", "succeeded"]
+
+
+def test_a_ban_that_expired_and_is_in_force_is_lifted_in_its_time_and_shown_until_then(
+    alone: Still, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(alone)
+    monkeypatch.setattr(Blocklist, "observe", lambda *_: Seen.YES)
+    with alone.acting("web"):
+        incident, _ = incidents.open_incident(alone.caller(), "a flood", uuid.uuid4().hex)
+    with rule(alone, "ban-network"):
+        operation, effect = alone.issued(ban(name, incident=incident.number))
+        fail_over(alone)
+        recovered(alone, "--lag", "30s", *SAID)
+        alone.rows(
+            "INSERT INTO blocklist_entry (list, network, blocked, generation, set_by, changed_at)"
+            " SELECT settings ->> 'list', %s::cidr, true, 1, 'in what was lost', now()"
+            "   FROM realm_version v JOIN effect e ON e.realm_id = v.realm_id WHERE e.id = %s"
+            " RETURNING 1",
+            name,
+            effect,
+        )
+        expire(alone, operation)
+        alone.rows("UPDATE effect SET doubt_until = now() WHERE id = %s RETURNING 1", effect)
+        with alone.acting("worker"):
+            reconcile.reconcile_due()
+    assert (alone.state(operation), alone.effects(operation)) == ("expired", ["succeeded"])
+    with alone.acting("web"):
+        groups = remains.left(incident.id, alone.caller()).groups
+    assert [told["id"] for told in groups["in_force"]] == [operation]
+    with tampering(alone, "operation", "operation_intent_never_changes") as at:
+        at.execute("UPDATE operation SET ends_at = now() WHERE id = %s", [operation])
+    with alone.acting("worker"):
+        assert ends.end_due()
+    lifts = alone.rows("SELECT id FROM operation WHERE because = 'end of @1'")
+    assert len(lifts) == 1
+    alone.deliver(lifts[0][0])
+    assert not alone.listed(name)
 
 
 def test_what_was_asked_for_afterwards_was_not_sent_before(alone: Still, name: str) -> None:

@@ -16,6 +16,12 @@ CLOCKS = (
 )
 SENT = RECOVERED + "test_what_may_have_been_sent_is_found_to_be_there_and_not_sent_again"
 FENCE = RECOVERED + "test_who_was_given_a_fence_that_the_database_forgot_"
+NEVER_LET_GO = RECOVERED + "test_what_waited_for_approval_and_is_never_let_go_is_read_and_not_sent"
+BEHIND = RECOVERED + "test_a_step_behind_one_that_failed_is_read_and_not_sent"
+STEPS = RECOVERED + "test_of_steps_that_waited_one_is_read_and_a_person_looks_at_the_rest"
+LIFTED = (
+    RECOVERED + "test_a_ban_that_expired_and_is_in_force_is_lifted_in_its_time_and_shown_until_then"
+)
 
 MUTANTS = (
     Mutant(
@@ -55,6 +61,72 @@ MUTANTS = (
         "e.state IN ('held', 'blocked')",
         "e.state IN ('held')",
         (RECOVERED + "test_a_step_that_waited_is_read_before_it_is_sent_too",),
+    ),
+    Mutant(
+        "failover: what is cancelled is read, whoever cancels it",
+        "actions/sql/overtake.sql",
+        "WHEN (OLD.state IN ('held', 'blocked', 'ready') AND NEW.state = 'cancelled')",
+        "WHEN (false)",
+        (*(NEVER_LET_GO + f"[yes-{how}]" for how in ("expire", "withdraw")), BEHIND),
+    ),
+    Mutant(
+        "failover: one of a lane and realm is read at a time",
+        "actions/sql/overtake.sql",
+        "AND e.realm_id = NEW.realm_id AND e.state IN ('executing', 'in_doubt')",
+        "AND false",
+        (STEPS,),
+        raises="psycopg.errors.UniqueViolation",
+    ),
+    Mutant(
+        "failover: what is over is read and not sent",
+        "actions/reconcile.py",
+        "operation.state in states.VOID or _behind",
+        "_behind",
+        (NEVER_LET_GO + "[no-expire]",),
+    ),
+    Mutant(
+        "failover: a step behind one that is lost is not sent",
+        "actions/reconcile.py",
+        " or _behind_what_is_lost(effect, operation)",
+        "",
+        (BEHIND,),
+    ),
+    Mutant(
+        "failover: nobody knows what was not read yet",
+        "actions/force.py",
+        'return bool(effect.get("forgotten")) and not later',
+        "return False",
+        (NEVER_LET_GO + "[yes-expire]",),
+    ),
+    Mutant(
+        "failover: who called before is waited for",
+        RECOVER,
+        '"over": lost.until + timedelta(seconds=settings.LEASE_SECONDS + _settle(one.id))',
+        '"over": lost.until',
+        (RECOVERED + "test_nobody_reads_it_before_those_who_may_have_called_it_are_through",),
+    ),
+    Mutant(
+        "failover: what is over is not set going by a person",
+        "actions/decide.py",
+        'if case.told["state"] in states.VOID and case.is_newest:',
+        "if False:",
+        (STEPS,),
+        raises="actions.errors.NotRecorded",  # the database lets it through no more
+    ),
+    Mutant(
+        "failover: what is over and in force is lifted in its time",
+        "actions/sql/issue_end.sql",
+        "    WHEN o.state IN ('declined', 'expired', 'cancelled', 'failed', 'superseded')\n",
+        "    WHEN o.state = 'expired' THEN 'nothing of it is in place'\n"
+        "    WHEN o.state IN ('declined', 'expired', 'cancelled', 'failed', 'superseded')\n",
+        (LIFTED,),
+    ),
+    Mutant(
+        "failover: what is over and in force is shown before an incident is closed",
+        "actions/remains.py",
+        "OR EXISTS (SELECT FROM effect e WHERE e.operation_id = o.id\n",
+        "OR EXISTS (SELECT FROM effect e WHERE o.state <> 'expired' AND e.operation_id = o.id\n",
+        (LIFTED,),
     ),
     Mutant(
         "failover: what failed is marked",
