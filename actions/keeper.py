@@ -148,9 +148,10 @@ def forget_counts() -> None:
 
 _SELDOM_STEPS: tuple[Callable[[], object], ...] = (
     outbox.expire_leases,
-    outbox.expire_unapproved,  # before ends: what waits past its own end is not ended but over
-    ends.end_due,
+    # Before ends: what waits past its own end, or was not begun in time, is not ended but over.
+    outbox.expire_unapproved,
     outbox.expire_unbegun,
+    ends.end_due,
     break_glass.end_due,
     outbox.roll_up_unseen,
     values.erase_due,

@@ -573,6 +573,8 @@ def test_the_end_of_what_nobody_took_up_ends_nothing(
         order = {"again": True, "seen": 1, "reason": "for a moment only"}
         late = dana.ban(network, "1s", **order).json()["operation"]  # type: ignore[arg-type]
         a_quarter_of_an_hour_passes(console, late["ref"])
+        over = "SELECT ends_at <= now() FROM operation WHERE ref = %s"
+        eventually(lambda: console.value(over, late["ref"]), what="its own end has passed, too")
     eventually(lambda: "end.void" in events(console, late["ref"]), what="its end is void")
     assert [s for _, _, s in generations(dana, network)] == ["succeeded", "expired"]
     assert network in dana.listed()
