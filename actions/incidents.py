@@ -247,14 +247,25 @@ def _sees(caller: UUID, incident: UUID) -> bool:
 
 
 def _before(caller: UUID, key: str) -> Before | None:
+    """What the key stands for here. Raises Refusal `key_reused` where it stands for an operation."""
     row = database.one(_BEFORE, {"caller": caller, "key": key})
+    if row["elsewhere"]:
+        raise Refusal(
+            "key_reused",
+            "This key was used before, to ask for an action. Nothing changed. "
+            "Send what you want now under a new key.",
+            {"status": 422, "disposition": "key_reused"},
+        )
     if row["entry"] is None:
         return None
     return Before(row["incident_id"], row["entry"], bytes(row["fingerprint"]))
 
 
 _BEFORE = """
-SELECT e.id AS entry, e.incident_id, e.fingerprint FROM (SELECT 1) AS always
+SELECT e.id AS entry, e.incident_id, e.fingerprint,
+  e.id IS NULL AND EXISTS (SELECT FROM request r WHERE r.caller_id = %(caller)s::uuid
+                              AND r.key = %(key)s::text AND r.rules <> 0) AS elsewhere
+  FROM (SELECT 1) AS always
   LEFT JOIN incident_entry e ON e.caller_id = %(caller)s::uuid AND e.key = %(key)s::text
 """
 

@@ -89,7 +89,7 @@ END $$;
 -- Python decided on `p_version`; where the incident is no longer at it, the answer is 'moved', to be
 -- decided again. Closing also rests on `p_linked`, the last operation that was linked to it (0: none). `p_change` is what the log keeps too, so that it cannot tell anything else:
 -- {title?, lead?, state?, restricted?, add?, remove?, note?, …}; lead, add and remove are ids there.
--- Locks: the incident's row alone.
+-- Locks: the incident's row, then the key.
 DROP FUNCTION IF EXISTS write_incident;
 
 CREATE FUNCTION write_incident(
@@ -124,7 +124,13 @@ BEGIN
     PERFORM may_write_incident(i, p_caller, v);
   END IF;
 
-  -- 2. The key: the unique constraint decides who was first, also of two who open one.
+  -- 2. The key: the unique constraints decide who was first, also of two who open one. It stands for one thing,
+  -- an operation or this: rules that no request is made by say which, and no fingerprint meets it.
+  INSERT INTO request (caller_id, key, fingerprint, rules, first_seen_at, operation_id)
+  VALUES (p_caller, p_key, p_fingerprint, 0, v_at, NULL) ON CONFLICT ON CONSTRAINT request_key_once DO NOTHING;
+  IF NOT EXISTS (SELECT FROM request r WHERE r.caller_id = p_caller AND r.key = p_key AND r.rules = 0) THEN
+    RETURN QUERY SELECT 'moved', NULL::bigint, NULL::int; RETURN;
+  END IF;
   INSERT INTO incident_entry (id, incident_id, number, at, caller_id, token_id, via, key, fingerprint, kind, body)
   VALUES (p_entry, p_incident, coalesce(i.entry_count, 0) + 1, v_at, p_caller, p_token, p_via, p_key,
           p_fingerprint, p_kind, v)

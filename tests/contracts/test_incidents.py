@@ -232,6 +232,57 @@ def test_one_key_is_one_change_as_it_was_asked(still: Still) -> None:
     assert code(no) == "key_reused"
 
 
+def test_a_key_that_opened_an_incident_asks_for_nothing(still: Still, name: str) -> None:
+    under = key()
+    with still.acting("web"):
+        incidents.open_incident(still.caller(), "a flood", under)
+    told = still.submit(ban(name, key=under))
+    assert (told.disposition, told.status, told.operation) == ("key_reused", 422, None)
+    # Another's key is another.
+    assert still.submit(ban(name, key=under), "raj").disposition == "created"
+
+
+def test_a_key_that_asked_for_something_opens_and_changes_no_incident(
+    still: Still, name: str
+) -> None:
+    under, incident = key(), opened(still)
+    assert still.submit(ban(name, key=under)).disposition == "created"
+    with still.acting("web"), pytest.raises(Refusal) as no:
+        incidents.open_incident(still.caller(), "a flood", under)
+    assert (code(no), no.value.facts["status"]) == ("key_reused", 422)
+    with pytest.raises(Refusal) as no:
+        change(still, incident, title="a torrent", under=under)
+    assert (code(no), no.value.facts["status"]) == ("key_reused", 422)
+    assert read(still, incident).title == "a flood"
+    assert still.submit(ban(name, key=under)).disposition == "existing"
+
+
+@pytest.mark.parametrize("first", ["incident", "operation"])
+def test_of_an_incident_and_an_operation_at_once_under_one_key_one_is_made(
+    still: Still, name: str, first: str
+) -> None:
+    from actions import issue
+
+    under, who, by = key(), still.who(), still.caller()
+
+    def asks() -> str:
+        return issue.submit(who, ban(name, key=under)).disposition
+
+    def opens() -> str:
+        try:
+            incidents.open_incident(by, "a flood", under)
+        except Refusal as no:
+            return no.code
+        return "created"
+
+    one, other = (opens, asks) if first == "incident" else (asks, opens)
+    with still.acting("web"), transaction.atomic():
+        assert one() == "created"
+        meanwhile = still.meanwhile("web", other)
+        assert meanwhile.until_it_waits()
+    assert meanwhile.result() == "key_reused"
+
+
 def test_an_admin_sees_a_restricted_incident_only_once_they_have_joined_it(
     still: Still, chief: uuid.UUID
 ) -> None:

@@ -252,6 +252,28 @@ MUTANTS = (
         raises="Failed",
     ),
     Mutant(
+        "a key stands for an incident or for an operation",
+        SQL,
+        "r.key = p_key AND r.rules = 0) THEN",
+        "r.key = p_key) THEN",
+        (
+            INSIDE
+            + "test_of_an_incident_and_an_operation_at_once_under_one_key_one_is_made[operation]",
+        ),
+    ),
+    Mutant(
+        "a key that wrote to an incident asks for nothing",
+        SQL,
+        "  VALUES (p_caller, p_key, p_fingerprint, 0, v_at, NULL) ON CONFLICT ON CONSTRAINT request_key_once"
+        " DO NOTHING;\n  IF NOT EXISTS (",
+        "  SELECT p_caller, p_key, p_fingerprint, 0, v_at, NULL WHERE false;\n  IF false AND NOT EXISTS (",
+        (
+            INSIDE + "test_a_key_that_opened_an_incident_asks_for_nothing",
+            INSIDE
+            + "test_of_an_incident_and_an_operation_at_once_under_one_key_one_is_made[incident]",
+        ),
+    ),
+    Mutant(
         "closing shows what is in force in one realm alone",
         "actions/remains.py",
         '            case _ if forces[facts["id"]].anywhere == "yes":\n',
