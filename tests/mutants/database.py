@@ -414,8 +414,8 @@ MUTANTS = (
     Mutant(
         "issue_end: of what failed, nothing is lifted",
         ISSUE_END,
-        "IN ('declined', 'expired', 'cancelled', 'failed')",
-        "IN ('declined', 'expired', 'cancelled')",
+        "IN ('declined', 'expired', 'cancelled', 'failed', 'superseded')",
+        "IN ('declined', 'expired', 'cancelled', 'superseded')",
         (ENDS + "test_the_end_of_a_ban_that_failed_lifts_nothing",),
     ),
 )
