@@ -107,6 +107,9 @@ BEGIN
       RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';  -- undoes the request key, too
     END IF;
   ELSIF p_disposition = 'kept' THEN
+    IF o.keep_by <= v_at OR o.kept_at IS NOT NULL OR o.ended_at IS NOT NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'SH001', MESSAGE = 'moved';
+    END IF;
     UPDATE operation SET kept_at = v_at WHERE id = o.id AND requested_by_id = p_caller;
     IF NOT FOUND THEN
       RAISE EXCEPTION USING ERRCODE = 'SH003', MESSAGE = 'who asked for it keeps it';

@@ -63,7 +63,7 @@ def pages(incident: str, network: str) -> list[str]:
 def show(browser: Browser, path: str, **params: str) -> str:
     """The page at `path`, which must be there."""
     page = browser.http.get(path, params=params or None)
-    assert page.status_code == 200, f"{path}: {page.status_code}"
+    assert page.status_code == 200, f"{path}: {page.status_code} {page.text[-900:]}"
     return page.text
 
 
