@@ -250,12 +250,8 @@ def _before(caller: UUID, key: str) -> Before | None:
     """What the key stands for here. Raises Refusal `key_reused` where it stands for an operation."""
     row = database.one(_BEFORE, {"caller": caller, "key": key})
     if row["elsewhere"]:
-        raise Refusal(
-            "key_reused",
-            "This key was used before, to ask for an action. Nothing changed. "
-            "Send what you want now under a new key.",
-            {"status": 422, "disposition": "key_reused"},
-        )
+        said = "This key was used before, to ask for an action. Nothing changed. Send this under a new key."
+        raise Refusal("key_reused", said, {"status": 422, "disposition": "key_reused"})
     if row["entry"] is None:
         return None
     return Before(row["incident_id"], row["entry"], bytes(row["fingerprint"]))

@@ -9,7 +9,7 @@ import pytest
 
 from tests.console_process import Api, Browser, Console, running
 
-BESIDE = {"actions", "api", "architecture", "connectors", "contracts", "faults"}
+BESIDE = {"actions", "api", "architecture", "connectors", "contracts", "faults", "heard"}
 """The folders that take about half of the time: two jobs share the tests so (`make test`)."""
 
 

@@ -217,7 +217,8 @@ def test_a_double_click_on_continue_confirms_nothing(
     page.mouse.click(x, y)
     page.wait_for_timeout(gap)
     page.mouse.click(x, y)
-    page.wait_for_url("**/drafts/*")
+    # The second click may abort what the first began to load.
+    expect(page).to_have_url(re.compile("/drafts/"))
     page.wait_for_timeout(200)
     assert "/drafts/" in page.url
     assert _operations(console, network) == 0
