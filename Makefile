@@ -23,7 +23,7 @@ run: $(RUNTIME) ## Run the whole console on http://127.0.0.1:8000 (PORT, STEADYH
 # mounts a disk or makes a network of its own needs root on a machine that allows it: another.
 LONG := tests/faults/test_redo_classes.py tests/faults/test_brokers.py tests/faults/test_chaos.py \
 	tests/faults/test_sick_systems.py tests/faults/test_failover.py tests/faults/test_clocks.py \
-	tests/faults/test_links.py tests/faults/test_random_chaos.py
+	tests/faults/test_links.py tests/faults/test_random_chaos.py tests/faults/test_worker_killed.py
 MACHINE := tests/faults/test_partition.py tests/faults/test_disk_full.py
 
 # Two jobs, each with a console of its own: tests/conftest.py says which runs what.

@@ -59,6 +59,41 @@ def called(subject: Subject) -> Subject:
     return replace(subject, called=label or "")
 
 
+_LISTED = """
+SELECT p.name FROM protected_subject p
+ WHERE p.withdrawn_at IS NULL AND p.kind = 'account' AND p.source = 'admin'
+   AND starts_with(p.name, %(realm)s || ':') AND NOT starts_with(p.name, %(realm)s || ':#')
+"""
+_LED_SOMEWHERE = """
+SELECT EXISTS (SELECT FROM request r WHERE r.caller_id = %(caller)s AND r.key = %(key)s
+                  AND r.operation_id IS NOT NULL)
+"""
+
+
+def heed(subject: Subject, caller: Callable[[], UUID], key: str = "") -> None:
+    """Learn whose the protected names of a realm are now, before an account in it is acted on by its id.
+
+    An admin lists an account by its name, whoever bears it. What `key` led to is told unlooked. Raises
+    SubjectRefused `cannot_look`: it may be one that is never acted on.
+    """
+    if subject.kind != "account":
+        return
+    realm = subject.name.partition(":#")[0]
+    listed = [row["name"] for row in database.rows(_LISTED, {"realm": realm})]
+    if not listed or database.value(_LED_SOMEWHERE, {"caller": caller(), "key": key}):
+        return
+    for name in listed:
+        label = realm_names.label(name)[1]
+        asked = _asked(caller(), realm, label)
+        if asked is not None and _looked(*asked, label) is None:
+            raise SubjectRefused(
+                "cannot_look",
+                f"We cannot look into {realm} just now, so we do not know whether this account is "
+                "protected. Nothing changed. Try again.",
+                {"status": 503, "disposition": "refused"},
+            )
+
+
 def take(reading: Reading, connector: Connector) -> Facts:
     """Look whose name it is, and note who is called so. Raises Unreadable.
 

@@ -86,6 +86,8 @@ def ask_of(
             f"{action.name} acts on a {action.kind}. Nothing changed.",
             {"field": "subject.kind"},
         )
+    if not action.takes_back:
+        naming.heed(subject, lambda: caller(asked), key)
     return Ask(
         action=action,
         subject=subject,

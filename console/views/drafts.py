@@ -91,9 +91,12 @@ def _known(request: SignedIn, draft_id: str) -> Draft | None:
 def _ask(request: SignedIn, action: Action, form: AskForm) -> Ask:
     again = form.cleaned_data["again"]
     incident = form.cleaned_data["incident"]
+    subject = naming.subject(action.kind, form.cleaned_data["subject"], lambda: request.user.pk)
+    if not action.takes_back:
+        naming.heed(subject, lambda: request.user.pk)
     return Ask(
         action=action,
-        subject=naming.subject(action.kind, form.cleaned_data["subject"], lambda: request.user.pk),
+        subject=subject,
         params=form.params(),
         reason=" ".join(form.cleaned_data["reason"].split()),
         key=prepare.new_key(),

@@ -6,8 +6,10 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,9 +19,10 @@ from actions.catalogue._ends import moment
 from actions.errors import SubjectRefused
 from actions.plan import RealmNow
 from actions.registry import registry
-from actions.subjects import Subject
+from actions.subjects import RULES, Subject
 from tests.contracts.directory import Set, directory
 from tests.contracts.inside import Still, age
+from tests.contracts.limits import protected
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -195,6 +198,41 @@ def resolve(place: Set, typed: str, by: str = "ana", key: str = "") -> str:
     return str(subject.name)
 
 
+def heeded(place: Set, account: str, key: str = "") -> str:
+    """What somebody is told who acts on an account by its id, while readings are being taken."""
+    still = place.still
+    subject = Subject("account", account, RULES)
+    asking = still.meanwhile("web", lambda: naming.heed(subject, still.caller, key))
+    while asking._thread.is_alive():
+        place.take_readings()
+    try:
+        asking.result()
+    except SubjectRefused as refusal:
+        return refusal.code
+    return ""
+
+
+def test_a_protected_account_is_not_reached_by_its_id_either(still: Still, place: Set) -> None:
+    """Nobody ever typed its name, so nobody knew whose it is (contract §13)."""
+    payroll, other = place.account("payroll"), place.account("alice")
+    with protected(still, f"{place.name}:payroll", kind="account"):
+        assert heeded(place, payroll) == heeded(place, other) == ""
+        told = still.submit(place.ask("suspend-account", payroll))
+        assert (told.disposition, told.code) == ("refused", "protected")
+        assert still.submit(place.ask("suspend-account", other)).disposition == "created"
+
+
+def test_what_may_be_protected_and_cannot_be_looked_up_is_refused(still: Still, place: Set) -> None:
+    alice = place.account("alice")
+    asked = place.ask("suspend-account", alice)
+    place.place.away = True
+    assert heeded(place, alice) == "", "nothing is listed there"
+    with protected(still, f"{place.name}:payroll", kind="account"):
+        assert heeded(place, alice) == "cannot_look"
+        assert still.submit(asked).disposition == "created"
+        assert heeded(place, alice, asked.key) == "", "what it led to is told all the same"
+
+
 def test_a_name_is_whoever_has_it_now(still: Still, place: Set) -> None:
     first = place.account("alice")
     assert resolve(place, f"{place.name}:alice") == first
@@ -265,3 +303,26 @@ def test_what_is_no_name_of_an_account_is_refused(typed: object) -> None:
     with pytest.raises(SubjectRefused) as caught:
         subjects.canonical("account", typed)
     assert caught.value.code == "bad_account"
+
+
+def test_the_api_refuses_a_protected_account_by_its_id(still: Still, place: Set) -> None:
+    payroll = place.account("payroll")
+    token = still.new_caller(
+        f"asker-{uuid.uuid4().hex[:8]}", "responders", scopes=["ask:suspend-account"]
+    ).token
+    client = Client(SERVER_NAME="127.0.0.1", headers={"Authorization": f"Bearer {token}"})
+    body = {
+        "action": "suspend-account",
+        "subject": {"kind": "account", "name": payroll},
+        "reason": "looks odd",
+    }
+
+    def post() -> Any:
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        return client.post("/api/v1/operations", body, "application/json", headers=key).json()
+
+    with protected(still, f"{place.name}:payroll", kind="account"):
+        asking = still.meanwhile("web", post)
+        while asking._thread.is_alive():
+            place.take_readings()
+    assert asking.result().get("code") == "protected"

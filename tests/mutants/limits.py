@@ -459,4 +459,21 @@ MUTANTS = (
             "test_an_end_comes_also_while_something_waits_above_what_is_in_doubt",
         ),
     ),
+    Mutant(
+        "a protected account is not reached by its id",
+        "console/api/shapes.py",
+        "    if not action.takes_back:\n",
+        "    if False:\n",
+        ("tests/contracts/test_accounts.py::test_the_api_refuses_a_protected_account_by_its_id",),
+    ),
+    Mutant(
+        "what may be protected is looked up, or refused",
+        "actions/naming.py",
+        "if asked is not None and _looked(*asked, label) is None:",
+        "if False:",
+        (
+            "tests/contracts/test_accounts.py::"
+            "test_what_may_be_protected_and_cannot_be_looked_up_is_refused",
+        ),
+    ),
 )
