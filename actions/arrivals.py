@@ -87,19 +87,24 @@ class Tally:
 MARKS = 60
 MIDDLE = 30
 
-# One pass over the operation's own arrivals, whatever they are; what comes back is bounded.
+# One pass over the operation's own arrivals, whatever they are; what comes back is bounded. Counted by
+# request before anybody is asked who made it: statistics of a quiet day would have a storm's arrivals
+# joined with each request in turn, which took 13 s for 12,000.
 _TALLY = """
 WITH span AS (
   SELECT min(at) AS first, extract(epoch FROM max(at) - min(at)) AS length
-    FROM arrival WHERE operation_id = %(operation)s)
-SELECT least(floor(%(marks)s * extract(epoch FROM a.at - s.first) / nullif(s.length, 0)),
-             %(marks)s - 1) AS mark,
-       a.disposition, r.caller_id = %(viewer)s::uuid AS mine,
-       CASE WHEN a.disposition = 'resumed' THEN c.username END AS by,
-       count(*), min(a.at) AS first, max(a.at) AS last
-  FROM span s CROSS JOIN arrival a JOIN request r ON r.id = a.request_id
-  JOIN caller c ON c.id = r.caller_id
- WHERE a.operation_id = %(operation)s
+    FROM arrival WHERE operation_id = %(operation)s),
+counted AS MATERIALIZED (
+  SELECT least(floor(%(marks)s * extract(epoch FROM a.at - s.first) / nullif(s.length, 0)),
+               %(marks)s - 1) AS mark,
+         a.disposition, a.request_id, count(*) AS n, min(a.at) AS first, max(a.at) AS last
+    FROM span s CROSS JOIN arrival a WHERE a.operation_id = %(operation)s GROUP BY 1, 2, 3)
+SELECT t.mark, t.disposition, t.caller = %(viewer)s::uuid AS mine,
+       CASE WHEN t.disposition = 'resumed'
+            THEN (SELECT c.username FROM caller c WHERE c.id = t.caller) END AS by,
+       sum(t.n)::bigint, min(t.first) AS first, max(t.last) AS last
+  FROM (SELECT k.*, (SELECT r.caller_id FROM request r WHERE r.id = k.request_id) AS caller
+          FROM counted k OFFSET 0) t
  GROUP BY 1, 2, 3, 4 ORDER BY first
 """
 
