@@ -8,9 +8,9 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 
-from actions import approve, break_glass, history, inbox, keys, read, sight, since
+from actions import approve, break_glass, history, inbox, read, sight, since
+from actions.answer import Answer
 from actions.approvals import needs_of
-from actions.errors import NotRecorded, Refusal
 from actions.issue import Who
 from actions.models import ApprovalRule
 from actions.registry import registry
@@ -19,7 +19,7 @@ from actions.subjects import RULES, Subject
 from console import approval_words, steps, waiting, wording
 from console.access import SignedIn, must, page
 from console.views.deeds import new_key
-from console.views.errors import may_be_written
+from console.views.pressed import press
 from console.views.rows import title_of
 
 
@@ -232,25 +232,16 @@ def decide(request: SignedIn, ref: str) -> HttpResponse:
     does = {"approve": approve.approve, "decline": approve.decline}.get(request.POST.get("do", ""))
     must(does is not None)
     assert does is not None
-    may_be_written(request)
     given = (request.POST.get("reason", "")[:2000], request.POST.get("digest", ""))
-    try:
-        key = keys.request_key(request.POST.get(f"key-{request.POST['do']}"))
-        told = does(Who(caller=request.user.pk), ref, *given, key, "browser")
-    except NotRecorded as lost:
-        return _told(request, ref, 503, wording.refused(lost.code, lost.message))
-    except Refusal as refusal:
-        must(refusal.code not in {"no_operation", "unauthenticated"})
-        return _told(request, ref, 422, wording.refused("refused", refusal.message, refusal.code))
-    if told.status >= 400:
-        must(told.status != 404)
-        banner = wording.refused(told.disposition, told.message, told.code)
-        return _told(request, ref, told.status, banner)
-    if not told.changed and not told.replayed:
-        return _told(request, ref, 200, wording.Outcome("same", "Already decided", [told.message]))
-    response = redirect("operation", ref)
-    response.status_code = 303
-    return response
+
+    def write(key: str) -> Answer:
+        return does(Who(caller=request.user.pk), ref, *given, key, "browser")
+
+    def say(status: int, banner: wording.Outcome) -> HttpResponse:
+        return _told(request, ref, status, banner)
+
+    field = f"key-{request.POST['do']}"
+    return press(request, ref, write, say, field=field, already="Already decided")
 
 
 def _told(request: SignedIn, ref: str, status: int, banner: wording.Outcome) -> HttpResponse:

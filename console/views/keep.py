@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
-from actions import history, keep, keys
-from actions.errors import NotRecorded, Refusal, Unauthenticated
+from actions import history, keep
+from actions.answer import Answer
 from actions.standing import Facts
 from console import proof, wording
-from console.access import SignedIn, must, page, who
+from console.access import SignedIn, page, who
 from console.views.deeds import new_key
-from console.views.errors import may_be_written
+from console.views.pressed import alone, press
 
 
 @page
@@ -33,12 +33,13 @@ def keep_it(request: SignedIn, ref: str) -> HttpResponse:
 def _walk(request: SignedIn, told: Facts) -> HttpResponse:
     ref, me = told["ref"], request.user.pk
     if not proof.tells(request):
-        return _told(request, ref, 409, wording.refused("refused", BEHIND_A_PROXY))
+        return alone(request, ref)(409, wording.refused("refused", BEHIND_A_PROXY))
     own = told["requested_by_id"] == str(me)
     if told.get("kept_at"):
         return redirect("operation", ref)
     if no := keep.why_not(told, timezone.now(), own=own):
-        return _told(request, ref, no.status, wording.refused(no.disposition, no.message, no.code))
+        said = wording.refused(no.disposition, no.message, no.code)
+        return alone(request, ref)(no.status, said)
     given = request.GET.get("proof", "")
     if proof.whole(given, ref, me):
         context = {"ref": ref, "keep_by": wording.moment(told["keep_by"]), "proof": given}
@@ -56,25 +57,8 @@ BEHIND_A_PROXY = (
 def _press(request: SignedIn, told: Facts) -> HttpResponse:
     ref, me = told["ref"], request.user.pk
     proven = proof.tells(request) and proof.whole(request.POST.get("proof", ""), ref, me)
-    may_be_written(request)
-    try:
-        key = keys.request_key(request.POST.get("key"))
-        answer = keep.keep(who(request), ref, key, "browser", proven=proven)
-    except NotRecorded as lost:
-        return _told(request, ref, 503, wording.refused(lost.code, lost.message))
-    except Refusal as refusal:
-        must(not isinstance(refusal, Unauthenticated) and refusal.code != "no_operation")
-        return _told(request, ref, 422, wording.refused("refused", refusal.message, refusal.code))
-    if answer.status >= 400:
-        must(answer.status != 404)
-        banner = wording.refused(answer.disposition, answer.message, answer.code)
-        return _told(request, ref, answer.status, banner)
-    response = redirect("operation", ref)
-    response.status_code = 303
-    return response
 
+    def write(key: str) -> Answer:
+        return keep.keep(who(request), ref, key, "browser", proven=proven)
 
-def _told(request: SignedIn, ref: str, status: int, banner: wording.Outcome) -> HttpResponse:
-    back = reverse("operation", args=[ref])
-    context = {"banner": banner, "back": back, "back_to": "Back to the operation"}
-    return render(request, "told.html", context, status=status)
+    return press(request, ref, write, alone(request, ref))

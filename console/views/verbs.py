@@ -7,21 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from actions import finish as finishing
-from actions import history, keys, prepare, undo, undoable, withdraw
+from actions import history, prepare, undo, undoable, withdraw
 from actions.answer import Answer
 from actions.decide import decide as decide_effect
-from actions.errors import NotRecorded, Refusal, Unauthenticated
+from actions.errors import Refusal
 from actions.standing import Facts
 from console import wording
 from console.access import SignedIn, must, page, who
 from console.forms import incident_choices
-from console.views.errors import may_be_written
+from console.views.pressed import alone, press
 
 
 @page
@@ -58,28 +57,7 @@ def _press(request: SignedIn, ref: str, write: Callable[[str], Answer]) -> HttpR
     """
     if request.method != "POST":
         return redirect("operation", ref)
-    may_be_written(request)
-    try:
-        told = write(keys.request_key(request.POST.get("key")))
-    except NotRecorded as lost:
-        return _told(request, ref, 503, wording.refused(lost.code, lost.message))
-    except Refusal as refusal:
-        must(not isinstance(refusal, Unauthenticated) and refusal.code != "no_operation")
-        banner = wording.refused("refused", refusal.message, refusal.code)
-        return _told(request, ref, 422, banner)
-    if told.status >= 400:
-        must(told.status != 404)
-        banner = wording.refused(told.disposition, told.message, told.code)
-        return _told(request, ref, told.status, banner)
-    response = redirect("operation", ref)
-    response.status_code = 303
-    return response
-
-
-def _told(request: HttpRequest, ref: str, status: int, banner: wording.Outcome) -> HttpResponse:
-    back = reverse("operation", args=[ref])
-    context = {"banner": banner, "back": back, "back_to": "Back to the operation"}
-    return render(request, "told.html", context, status=status)
+    return press(request, ref, write, alone(request, ref))
 
 
 class UndoForm(forms.Form):
@@ -118,7 +96,8 @@ def undo_it(request: SignedIn, ref: str) -> HttpResponse:
     try:
         must(undo.inverse(told).name in request.rights.asks)
     except Refusal as refusal:
-        return _told(request, ref, 409, wording.refused("refused", refusal.message, refusal.code))
+        said = wording.refused("refused", refusal.message, refusal.code)
+        return alone(request, ref)(409, said)
     form = UndoForm(told, request.user.pk, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:

@@ -27,7 +27,7 @@ console.api
 console.api.keep console.api.rates
 console.api.drafts console.api.verbs console.api.incidents
 console.api.* console.views.*
-console.views.administering console.views.wide
+console.views.administering console.views.wide console.views.pressed
 console.views.errors console.api.auth console.api.shapes console.views.rows console.views.deeds
   console.views.effects console.views.draft_rows
   console.pictures console.record console.chronicle console.forms console.troubles

@@ -12,6 +12,7 @@ from actions import ends
 from console import waiting, wsgi
 from tests.console_process import Api, Browser
 from tests.contracts.inside import Still
+from tests.flow import conftest as flows
 from tests.flow.test_restricted import *  # noqa: F403 - the same tests, at other doors
 
 
@@ -99,24 +100,7 @@ def crew(still: Still) -> dict[str, Api]:
     return {name: InsideApi(still, made.token) for name, made in {**people, **bots}.items()}
 
 
-@pytest.fixture
-def dana(crew: dict[str, Api]) -> Api:
-    return crew["dana"]
-
-
-@pytest.fixture
-def omar(crew: dict[str, Api]) -> Api:
-    return crew["omar"]
-
-
-@pytest.fixture
-def sweeper(crew: dict[str, Api]) -> Api:
-    return crew["sweeper"]
-
-
-@pytest.fixture
-def patcher(crew: dict[str, Api]) -> Api:
-    return crew["patcher"]
+dana, omar, sweeper, patcher = flows.dana, flows.omar, flows.sweeper, flows.patcher
 
 
 @pytest.fixture(scope="module")
